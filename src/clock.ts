@@ -1,0 +1,16 @@
+/** The only source of time below `main.ts`, so that a test or a simulation can own it. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `callback` once, `ms` milliseconds from now. Returns a function that cancels the call. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The clock on the wall. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,57 @@
+/**
+ * Where rooms come to rest. `sync/` knows this interface alone; each engine has a folder of its own
+ * and passes the contract in `tests/store/contract.ts`.
+ */
+export interface RoomStore {
+  /** The log of one room, positioned before its first entry. Reads nothing yet. */
+  log(room: string): RoomLog;
+  /** Resolves when the store answers. @throws what the engine throws when it does not. */
+  ping(): Promise<void>;
+}
+
+/**
+ * One reader's and writer's view of a room's log: a snapshot, then the updates that came after it.
+ * Updates are opaque bytes here, and commute: the order in which two writers' updates are read back
+ * does not matter, that each is read back does.
+ */
+export interface RoomLog {
+  /**
+   * Everything that was stored since this view last looked: the first time the whole room, an empty
+   * list for a room that nobody has written.
+   * @throws {DamagedRoomError} when what is stored is not what was written.
+   */
+  pull(): Promise<Uint8Array[]>;
+  /**
+   * Appends one update. When this resolves the update is durable. Resolves with what other writers
+   * stored in the meantime, as `pull` would have.
+   * After a failure nobody knows whether the update was stored; appending it again is safe.
+   */
+  append(update: Uint8Array): Promise<Uint8Array[]>;
+  /**
+   * Replaces everything that this view has handed out and taken in by one snapshot that contains it
+   * all. Not to be called while an append or a pull is under way, for then nobody can say what that
+   * is; both may follow at once. Resolves with false, and changes nothing, when another writer was
+   * there first.
+   */
+  compact(snapshot: Uint8Array): Promise<boolean>;
+  /** What a reader has to go through after the snapshot, as far as this view knows. */
+  readonly size: LogSize;
+}
+
+/** How long a log has grown. */
+export interface LogSize {
+  /** Bytes of the snapshot; 0 when there is none. */
+  snapshotBytes: number;
+  /** Updates since the snapshot. */
+  entries: number;
+  /** Bytes of these updates. */
+  bytes: number;
+}
+
+/** What the store holds for a room is not what was written to it. Nobody may overwrite it. */
+export class DamagedRoomError extends Error {
+  override readonly name = "DamagedRoomError";
+  constructor(readonly room: string, what: string) {
+    super(`room ${JSON.stringify(room)} is damaged in the store: ${what}`);
+  }
+}

@@ -1,0 +1,93 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { GroupCommit } from "../../src/store/kv/group_commit.ts";
+import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
+import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
+import { DamagedRoomError } from "../../src/store/room_store.ts";
+import { testRoomStore } from "./contract.ts";
+
+testRoomStore("KV", async () => {
+  const kv = await Deno.openKv(":memory:");
+  return {
+    ours: new KvRoomStore(kv),
+    theirs: new KvRoomStore(kv),
+    [Symbol.asyncDispose]: () => Promise.resolve(kv.close()),
+  };
+});
+
+async function keys(kv: Deno.Kv, prefix: Deno.KvKey): Promise<Deno.KvKey[]> {
+  return (await Array.fromAsync(kv.list({ prefix }))).map(({ key }) => key);
+}
+
+Deno.test("S9: a compaction leaves nothing of what it replaced", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const log = new KvRoomStore(kv).log("room");
+  await log.pull();
+  await log.append(new Uint8Array(200_000));
+  await log.append(new Uint8Array(10));
+  assert(await log.compact(new Uint8Array(200_000)));
+  assert(await log.compact(new Uint8Array(100_000)));
+  const left = await keys(kv, ["room", "room"]);
+  assertEquals(left.filter((key) => key[2] === "log"), []);
+  assertEquals(
+    left.filter((key) => key[2] === "blob").length,
+    2,
+    "two chunks of the newest snapshot",
+  );
+});
+
+Deno.test("S10: a flipped bit is noticed in a log entry, in a large update and in a snapshot", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const store = new KvRoomStore(kv);
+  const write = async (room: string, update: Uint8Array, compact: boolean) => {
+    const log = store.log(room);
+    await log.pull();
+    await log.append(update);
+    if (compact) await log.compact(update);
+  };
+  await write("entry", new Uint8Array(100), false);
+  await write("large", new Uint8Array(100_000), false);
+  await write("snapshot", new Uint8Array(100_000), true);
+  for (const [room, part] of [["entry", "log"], ["large", "blob"], ["snapshot", "blob"]] as const) {
+    const [key] = await keys(kv, ["room", room, part]);
+    const { value } = await kv.get<Uint8Array>(key!);
+    value![50]! ^= 1;
+    await kv.set(key!, value);
+    await assertRejects(() => store.log(room).pull(), DamagedRoomError, JSON.stringify(room));
+  }
+});
+
+Deno.test("S10: a missing log entry is noticed", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const log = new KvRoomStore(kv).log("room");
+  await log.pull();
+  for (let n = 1; n <= 3; n++) await log.append(new Uint8Array([n]));
+  for (const seq of [3, 2]) {
+    await kv.delete(["room", "room", "log", seq]);
+    const reader = new KvRoomStore(kv).log("room");
+    await assertRejects(() => reader.pull(), DamagedRoomError, `entry ${seq} is missing`);
+  }
+});
+
+Deno.test("S11: a group commits together, and a member whose check fails harms no other", async () => {
+  using kv = await Deno.openKv(":memory:");
+  await kv.set(["n", 7], "taken");
+  const committer = new GroupCommit(kv);
+  const stamps = await Promise.all(Array.from({ length: 250 }, (_, n) =>
+    committer.commit({
+      check: { key: ["n", n], versionstamp: null },
+      sets: [{ key: ["n", n], value: new Uint8Array(8_000) }],
+      bytes: 8_000,
+    })));
+  assertEquals(stamps.flatMap((stamp, n) => stamp === null ? [n] : []), [7]);
+  assertEquals((await kv.get(["n", 7])).value, "taken");
+  assertEquals((await keys(kv, ["n"])).length, 250);
+  const commits = new Set(stamps).size;
+  assert(commits < 250, "no two of them shared a commit");
+});
+
+Deno.test("S12: a store that cannot be opened says so in words", async () => {
+  const file = await Deno.makeTempFile();
+  const error = await assertRejects(() => openKv(`${file}/store.sqlite3`), StoreUnavailableError);
+  assert(error.message.includes(file), error.message);
+  await Deno.remove(file);
+});
