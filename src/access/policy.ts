@@ -1,0 +1,13 @@
+/** What a DID may do in a room. */
+export type Role = "owner" | "writer" | "reader";
+
+/** Decides who may do what. */
+export interface AccessPolicy {
+  /** The role of a DID in a room; null when it has none. */
+  roleOf(did: string, room: string): Promise<Role | null>;
+}
+
+/** Everyone who has proven who they are may write everywhere, as in Roomy's original. */
+export const openPolicy: AccessPolicy = {
+  roleOf: () => Promise.resolve("writer"),
+};

@@ -1,0 +1,9 @@
+/** Why the service closes a socket: https://www.rfc-editor.org/rfc/rfc6455#section-7.4, and 4xxx of ours. */
+export const Close = {
+  /** The service is stopping: come back, another instance may take you. */
+  GOING_AWAY: 1001,
+  /** The room can't be served now: come back later. Your own document holds what was not acknowledged. */
+  TRY_AGAIN: 1013,
+  /** Your frame makes no sense. Coming back with the same frame will not help. */
+  BAD_FRAME: 4400,
+} as const;

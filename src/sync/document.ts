@@ -1,0 +1,106 @@
+import * as Y from "yjs";
+
+/** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
+export class MalformedUpdateError extends Error {
+  override readonly name = "MalformedUpdateError";
+}
+
+/** An update that could be read broke the document, which may now be half-changed: rebuild it. */
+export class PoisonedError extends Error {
+  override readonly name = "PoisonedError";
+}
+
+/**
+ * Makes sure that an update can be read, since a document that meets bad bytes half-way is spoilt.
+ * @throws {MalformedUpdateError}
+ */
+export function checkUpdate(update: Uint8Array): void {
+  try {
+    Y.decodeUpdate(update);
+  } catch (cause) {
+    throw new MalformedUpdateError("the update cannot be read", { cause });
+  }
+}
+
+/** How far an update extends: for each client id in it, the clock at which its last piece ends. */
+export type Reach = Map<number, number>;
+
+/** The reach of an update that can be read, what it inserts and what it deletes. */
+export function reachOf(update: Uint8Array): Reach {
+  const reach: Reach = new Map();
+  const extend = (client: number, end: number) =>
+    reach.set(client, Math.max(end, reach.get(client) ?? 0));
+  const { structs, ds } = Y.decodeUpdate(update);
+  for (const struct of structs) {
+    if (!(struct instanceof Y.Skip)) extend(struct.id.client, struct.id.clock + struct.length);
+  }
+  for (const [client, deletions] of ds.clients) {
+    for (const { clock, len } of deletions) extend(client, clock + len);
+  }
+  return reach;
+}
+
+/** A room's Yjs document. `apply` is the only way to change it. */
+export class Document {
+  readonly #doc = new Y.Doc();
+  #emitted: Uint8Array | null = null;
+
+  constructor() {
+    this.#doc.on("update", (update) => this.#emitted = update);
+  }
+
+  /**
+   * Applies many updates in one transaction and returns all that was new in them as one update, or
+   * null. One transaction costs a fifth of the CPU and a tenth of the bytes of one each, and
+   * duplicates vanish in it.
+   * @throws {PoisonedError}
+   */
+  apply(updates: Uint8Array[]): Uint8Array | null {
+    this.#emitted = null;
+    try {
+      this.#doc.transact(() => {
+        for (const update of updates) Y.applyUpdate(this.#doc, update);
+      });
+    } catch (cause) {
+      throw new PoisonedError("an update broke the document", { cause });
+    }
+    return this.#emitted;
+  }
+
+  /**
+   * Forgets updates that wait for parents that the document lacks, and says whether there were any.
+   * They are stored nowhere, so a joiner must not see them either; their sender still has them.
+   */
+  dropPending(): boolean {
+    const { store } = this.#doc;
+    if (store.pendingStructs === null && store.pendingDs === null) return false;
+    store.pendingStructs = null;
+    store.pendingDs = null;
+    return true;
+  }
+
+  /** Whether the document extends as far as this. */
+  covers(reach: Reach): boolean {
+    const { store } = this.#doc;
+    return [...reach].every(([client, end]) => end <= Y.getState(store, client));
+  }
+
+  /** What a peer with this state vector lacks. @throws {MalformedUpdateError} */
+  difference(stateVector: Uint8Array): Uint8Array {
+    try {
+      return Y.encodeStateAsUpdate(this.#doc, stateVector);
+    } catch (cause) {
+      throw new MalformedUpdateError("the state vector cannot be read", { cause });
+    }
+  }
+
+  /** The whole document as one update. Content that was deleted is gone from it. */
+  state(): Uint8Array {
+    return Y.encodeStateAsUpdate(this.#doc);
+  }
+
+  /** What the document has, for a peer to answer with the rest. */
+  stateVector(): Uint8Array {
+    return Y.encodeStateVector(this.#doc);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The frames of y-protocols, one message a frame, as stock `y-websocket` speaks them:
+ * https://github.com/yjs/y-protocols/blob/master/PROTOCOL.md
+ */
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+
+const SYNC = 0;
+const AWARENESS = 1;
+const QUERY_AWARENESS = 3;
+/** Not y-protocols': a probe that is echoed once everything before it on the connection is durable. */
+const SYNC_STATUS = 102;
+
+const STEP_1 = 0;
+const STEP_2 = 1;
+const UPDATE = 2;
+
+/** A message from a peer. */
+export type Frame =
+  | { type: "step1"; stateVector: Uint8Array }
+  | { type: "step2"; update: Uint8Array }
+  | { type: "update"; update: Uint8Array }
+  | { type: "awareness"; entries: Uint8Array }
+  | { type: "queryAwareness" }
+  | { type: "syncStatus"; echo: Uint8Array };
+
+/** A frame that is not in the protocol. The message says why, for the peer that sent it. */
+export class BadFrameError extends Error {
+  override readonly name = "BadFrameError";
+}
+
+/** @throws {BadFrameError} */
+export function readFrame(bytes: Uint8Array): Frame {
+  try {
+    const decoder = decoding.createDecoder(bytes);
+    const frame = readMessage(decoder, bytes);
+    if (frame.type !== "syncStatus" && decoding.hasContent(decoder)) {
+      throw new BadFrameError("bytes after the end of the message");
+    }
+    return frame;
+  } catch (error) {
+    if (error instanceof BadFrameError) throw error;
+    throw new BadFrameError("the frame ends too early or a number in it is too large");
+  }
+}
+
+function readMessage(decoder: decoding.Decoder, bytes: Uint8Array): Frame {
+  const type = decoding.readVarUint(decoder);
+  switch (type) {
+    case SYNC:
+      return readSync(decoder);
+    case AWARENESS:
+      return { type: "awareness", entries: decoding.readVarUint8Array(decoder) };
+    case QUERY_AWARENESS:
+      return { type: "queryAwareness" };
+    case SYNC_STATUS:
+      return { type: "syncStatus", echo: bytes };
+    default:
+      throw new BadFrameError(`unknown message type ${type}`);
+  }
+}
+
+function readSync(decoder: decoding.Decoder): Frame {
+  const step = decoding.readVarUint(decoder);
+  const payload = decoding.readVarUint8Array(decoder);
+  switch (step) {
+    case STEP_1:
+      return { type: "step1", stateVector: payload };
+    case STEP_2:
+      return { type: "step2", update: payload };
+    case UPDATE:
+      return { type: "update", update: payload };
+    default:
+      throw new BadFrameError(`unknown sync step ${step}`);
+  }
+}
+
+/** "This is what I have; send me what I lack." */
+export const step1Frame = (stateVector: Uint8Array): Uint8Array => syncFrame(STEP_1, stateVector);
+
+/** The answer to step 1. */
+export const step2Frame = (update: Uint8Array): Uint8Array => syncFrame(STEP_2, update);
+
+/** An edit. */
+export const updateFrame = (update: Uint8Array): Uint8Array => syncFrame(UPDATE, update);
+
+/** Who is there. */
+export function awarenessFrame(entries: Uint8Array): Uint8Array {
+  return encoding.encode((encoder) => {
+    encoding.writeVarUint(encoder, AWARENESS);
+    encoding.writeVarUint8Array(encoder, entries);
+  });
+}
+
+function syncFrame(step: number, payload: Uint8Array): Uint8Array {
+  return encoding.encode((encoder) => {
+    encoding.writeVarUint(encoder, SYNC);
+    encoding.writeVarUint(encoder, step);
+    encoding.writeVarUint8Array(encoder, payload);
+  });
+}

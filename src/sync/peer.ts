@@ -1,0 +1,13 @@
+import type { Role } from "../access/policy.ts";
+
+/** One connection, as a room sees it. */
+export interface Peer {
+  /** Who it is. */
+  readonly did: string;
+  /** What it may do. */
+  readonly role: Role;
+  /** Sends one frame. Never throws: a connection that is gone is not the room's business. */
+  send(frame: Uint8Array): void;
+  /** Closes the connection. Frames that were sent before still arrive. */
+  close(code: number, reason: string): void;
+}

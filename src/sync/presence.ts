@@ -1,0 +1,157 @@
+/**
+ * Who is in a room, and where their cursor is: the awareness protocol of y-protocols
+ * (https://github.com/yjs/y-protocols/blob/master/awareness.js), seen from the server. It keeps what
+ * y-protocols' own `Awareness` does not: whose connection each client id is.
+ */
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import { BadFrameError } from "./frames.ts";
+
+/** One client's state, as it goes over the wire. */
+interface Entry {
+  clientId: number;
+  clock: number;
+  /** JSON; `null` when the client has gone. */
+  state: string;
+}
+
+interface Client {
+  /** The connection that the client id belongs to; null once that has gone. */
+  owner: Owner | null;
+  /** The last clock that others were told. */
+  clock: number;
+  state: string;
+  /** Added to the client's own clock, so that a client that comes back is news to everyone. */
+  shift: number;
+}
+
+/** A connection. */
+interface Owner {
+  readonly did: string;
+}
+
+const GONE = "null";
+
+/**
+ * How many departed clients are remembered. Their clocks make a return news, and keep a late echo of
+ * them from raising a ghost; after a thousand more departures no echo is under way any longer.
+ */
+const MAX_DEPARTED = 1_000;
+
+/** An awareness message about nobody: nothing to any client but a sign that the line is alive. */
+export const NOBODY: Uint8Array = encodeEntries([]);
+
+/** The presence of one room. */
+export class Presence {
+  readonly #clients = new Map<number, Client>();
+  readonly #owned = new Map<Owner, Set<number>>();
+  readonly #departed: number[] = [];
+
+  /**
+   * Takes a connection's awareness message. Returns what the others should hear, and what the sender
+   * should: its own states just as it sent them, since a lone y-websocket lives on that echo.
+   * Entries for client ids of other connections are passed over: y-websocket repeats what it heard.
+   * @throws {BadFrameError}
+   */
+  update(owner: Owner, bytes: Uint8Array): { news: Uint8Array | null; echo: Uint8Array | null } {
+    const own = decodeEntries(bytes).filter((entry) => this.#claim(owner, entry));
+    const news = own.map((entry) => this.#learn(entry)).filter((entry) => entry !== null);
+    return { news: encodeSome(news), echo: encodeSome(own) };
+  }
+
+  /** Forgets a connection. Returns what the others should hear, if anything. */
+  leave(owner: Owner): Uint8Array | null {
+    const gone: Entry[] = [];
+    for (const clientId of this.#owned.get(owner) ?? []) {
+      const client = this.#clients.get(clientId)!;
+      client.owner = null;
+      this.#departed.push(clientId);
+      if (client.state === GONE) continue;
+      client.state = GONE;
+      gone.push({ clientId, clock: ++client.clock, state: GONE });
+    }
+    this.#owned.delete(owner);
+    this.#forgetOldest();
+    return encodeSome(gone);
+  }
+
+  /** Everyone who is here, for a peer that has just come; null when nobody is. */
+  everyone(): Uint8Array | null {
+    const here: Entry[] = [];
+    for (const [clientId, { clock, state }] of this.#clients) {
+      if (state !== GONE) here.push({ clientId, clock, state });
+    }
+    return encodeSome(here);
+  }
+
+  /** Whether the client id is this connection's, perhaps from now on. */
+  #claim(owner: Owner, { clientId, clock, state }: Entry): boolean {
+    const client = this.#clients.get(clientId);
+    if (client?.owner === owner) return true;
+    if (state === GONE) return false;
+    if (client === undefined) {
+      this.#clients.set(clientId, { owner, clock: -1, state: GONE, shift: 0 });
+    } else {
+      // A client that comes back, perhaps before its old line was found dead, has used no other id
+      // on its new one. Whoever has one of its own is repeating what it heard.
+      if (this.#owned.has(owner)) return false;
+      if (client.owner !== null && client.owner.did !== owner.did) return false;
+      if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
+      client.owner = owner;
+      client.shift = Math.max(0, client.clock + 1 - clock);
+    }
+    this.#owned.set(owner, (this.#owned.get(owner) ?? new Set()).add(clientId));
+    return true;
+  }
+
+  /** The entry as others should hear it, or null when they know. */
+  #learn({ clientId, clock, state }: Entry): Entry | null {
+    const client = this.#clients.get(clientId)!;
+    const shifted = clock + client.shift;
+    const leaves = shifted === client.clock && state === GONE && client.state !== GONE;
+    if (shifted <= client.clock && !leaves) return null;
+    client.clock = shifted;
+    client.state = state;
+    return { clientId, clock: shifted, state };
+  }
+
+  #forgetOldest(): void {
+    while (this.#departed.length > MAX_DEPARTED) {
+      const clientId = this.#departed.shift()!;
+      if (this.#clients.get(clientId)?.owner === null) this.#clients.delete(clientId);
+    }
+  }
+}
+
+function encodeSome(entries: Entry[]): Uint8Array | null {
+  return entries.length > 0 ? encodeEntries(entries) : null;
+}
+
+function encodeEntries(entries: Entry[]): Uint8Array {
+  return encoding.encode((encoder) => {
+    encoding.writeVarUint(encoder, entries.length);
+    for (const { clientId, clock, state } of entries) {
+      encoding.writeVarUint(encoder, clientId);
+      encoding.writeVarUint(encoder, clock);
+      encoding.writeVarString(encoder, state);
+    }
+  });
+}
+
+/** @throws {BadFrameError} */
+function decodeEntries(bytes: Uint8Array): Entry[] {
+  try {
+    const decoder = decoding.createDecoder(bytes);
+    const entries: Entry[] = [];
+    for (let left = decoding.readVarUint(decoder); left > 0; left--) {
+      const clientId = decoding.readVarUint(decoder);
+      const clock = decoding.readVarUint(decoder);
+      const state = decoding.readVarString(decoder);
+      JSON.parse(state); // every client will parse it: none may choke on it
+      entries.push({ clientId, clock, state });
+    }
+    return entries;
+  } catch {
+    throw new BadFrameError("the awareness message cannot be read");
+  }
+}

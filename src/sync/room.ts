@@ -1,0 +1,411 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../clock.ts";
+import { DamagedRoomError, type RoomLog, type RoomStore } from "../store/room_store.ts";
+import { Close } from "./close.ts";
+import {
+  checkUpdate,
+  Document,
+  MalformedUpdateError,
+  PoisonedError,
+  type Reach,
+  reachOf,
+} from "./document.ts";
+import {
+  awarenessFrame,
+  BadFrameError,
+  type Frame,
+  readFrame,
+  step1Frame,
+  step2Frame,
+  updateFrame,
+} from "./frames.ts";
+import type { Peer } from "./peer.ts";
+import { NOBODY, Presence } from "./presence.ts";
+
+const logger = getLogger(["tessera", "sync"]);
+
+/** Waits between the tries of a commit that fails, in ms: about 8 s in all, longer than a store's hiccup. */
+const COMMIT_RETRIES = [50, 100, 200, 400, 800, 1_600, 2_400, 2_400];
+
+/**
+ * When the log is folded into a snapshot: once reading it back would cost about half as much as
+ * reading the document, and not before it would be felt at all. An entry costs as much to read as
+ * some 512 bytes.
+ */
+const COMPACT_BYTES = 256 * 1024;
+const COMPACT_ENTRY_BYTES = 512;
+/** After a compaction that failed, in ms: it hurts nobody to wait, and a sick store gains from it. */
+const COMPACT_RETRY = 60_000;
+
+/** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
+const SILENCE_MS = 20_000;
+
+/** One connection's place in a room. */
+export interface Seat {
+  /** Takes a frame from the peer. */
+  receive(frame: Uint8Array): void;
+  /** The peer is gone. */
+  leave(): void;
+}
+
+/** What a room needs from outside. */
+export interface RoomOptions {
+  name: string;
+  store: RoomStore;
+  clock: Clock;
+  /** Called whenever the room has become idle. */
+  onIdle(room: Room): void;
+}
+
+interface Member {
+  readonly peer: Peer;
+  /** When it was last sent something. */
+  sentAt: number;
+  gap: Gap | null;
+}
+
+/** A member has sent something that builds on what nobody here has. It is not acknowledged till we have it. */
+interface Gap {
+  /** How far its updates extend. */
+  reach: Reach;
+  /** Its probes that wait for it. */
+  echoes: Uint8Array[];
+  /** The version at which it was last asked for the rest: asking the same again brings the same answer. */
+  askedAt: number;
+}
+
+/** An edit that waits for its commit. */
+interface Update {
+  type: "update";
+  member: Member;
+  update: Uint8Array;
+  /** It is an answer to step 1: all that the room lacked. */
+  whole: boolean;
+  /** How far it extends, where something that it builds on is missing. */
+  gap?: Reach;
+}
+
+/** What has arrived and waits for the commit before it, in the order of its arrival. */
+type Arrival =
+  | Update
+  | { type: "joined"; member: Member }
+  | { type: "step1"; member: Member; stateVector: Uint8Array }
+  | { type: "syncStatus"; member: Member; echo: Uint8Array };
+
+/**
+ * A room: one document, and the peers that edit it. What arrives while a commit is in flight forms
+ * the next batch. A batch is applied in one transaction, appended to the log, and only when it is
+ * durable broadcast and acknowledged: whatever leaves the room can be read back after a crash.
+ */
+export class Room {
+  readonly name: string;
+  readonly #store: RoomStore;
+  readonly #clock: Clock;
+  readonly #onIdle: (room: Room) => void;
+  readonly #members = new Set<Member>();
+  readonly #presence = new Presence();
+  #log: RoomLog;
+  #document: Document | null = null;
+  /** Counts the changes of the document. */
+  #version = 0;
+  #arrivals: Arrival[] = [];
+  /** The loop that empties `#arrivals`, while it runs. */
+  #running: Promise<void> | null = null;
+  #compacting = false;
+  #compactNotBefore = 0;
+  #deaf = false;
+  #closed = false;
+
+  constructor({ name, store, clock, onIdle }: RoomOptions) {
+    this.name = name;
+    this.#store = store;
+    this.#clock = clock;
+    this.#onIdle = onIdle;
+    this.#log = store.log(name);
+  }
+
+  /** Nobody is here and nothing is under way: the room may be forgotten. */
+  get idle(): boolean {
+    return this.#members.size === 0 && this.#running === null && !this.#compacting;
+  }
+
+  /** The room lets nobody in any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Lets a peer in. It is greeted once the document is loaded. */
+  join(peer: Peer): Seat {
+    const member: Member = { peer, sentAt: this.#clock.now(), gap: null };
+    this.#members.add(member);
+    this.#enqueue({ type: "joined", member });
+    return {
+      receive: (frame) => this.#receive(member, frame),
+      leave: () => this.#leave(member),
+    };
+  }
+
+  /**
+   * Takes no more frames, commits and answers those that have arrived, then closes every connection.
+   * What is not taken is not acknowledged either, and comes up again wherever its sender goes next.
+   */
+  async shutDown(): Promise<void> {
+    this.#deaf = true;
+    await this.#running;
+    if (!this.#closed) this.close(Close.GOING_AWAY, "the service is restarting");
+  }
+
+  /** Closes every connection. What has arrived and is not committed yet stays unacknowledged. */
+  close(code: number, reason: string): void {
+    this.#closed = true;
+    this.#arrivals = [];
+    for (const member of this.#members) {
+      this.#members.delete(member);
+      this.#presence.leave(member.peer);
+      member.peer.close(code, reason);
+    }
+    this.#tellIfIdle();
+  }
+
+  /**
+   * To be called every few seconds: sends something to every peer that has heard nothing for a while,
+   * lest it gives its line up, and asks again for what is missing if somebody else has changed that.
+   */
+  keepAlive(): void {
+    const now = this.#clock.now();
+    for (const member of this.#members) {
+      if (member.gap !== null) this.#askToFill(member, member.gap);
+      if (now - member.sentAt >= SILENCE_MS) this.#send(member, awarenessFrame(NOBODY));
+    }
+  }
+
+  #receive(member: Member, bytes: Uint8Array): void {
+    if (this.#deaf || !this.#members.has(member)) return;
+    try {
+      this.#accept(member, readFrame(bytes));
+    } catch (error) {
+      if (!(error instanceof BadFrameError || error instanceof MalformedUpdateError)) throw error;
+      this.#expel(member, error.message);
+    }
+  }
+
+  #accept(member: Member, frame: Frame): void {
+    switch (frame.type) {
+      case "step1":
+        return this.#enqueue({ type: "step1", member, stateVector: frame.stateVector });
+      case "step2":
+      case "update": {
+        const { update } = frame;
+        checkUpdate(update);
+        const whole = frame.type === "step2";
+        return this.#enqueue({ type: "update", member, update, whole });
+      }
+      case "syncStatus":
+        return this.#enqueue({ type: "syncStatus", member, echo: frame.echo });
+      case "awareness": {
+        const { news, echo } = this.#presence.update(member.peer, frame.entries);
+        if (echo !== null) this.#send(member, awarenessFrame(echo));
+        if (news !== null) this.#broadcast(awarenessFrame(news), member);
+        return;
+      }
+      case "queryAwareness":
+        return this.#sendPresence(member);
+    }
+  }
+
+  #enqueue(arrival: Arrival): void {
+    this.#arrivals.push(arrival);
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      this.#document ??= await this.#load();
+      while (this.#arrivals.length > 0) {
+        const batch = this.#arrivals;
+        this.#arrivals = [];
+        await this.#commit(batch.filter((arrival) => arrival.type === "update"));
+        for (const arrival of batch) this.#answer(arrival);
+        this.#compactIfDue();
+      }
+    } catch (error) {
+      // What the document holds and the store does not, its senders hold too: they bring it back.
+      logger.error("room {room} cannot go on: {error}", { room: this.name, error });
+      this.close(Close.TRY_AGAIN, "the room cannot be served now");
+    } finally {
+      this.#running = null;
+      this.#tellIfIdle();
+    }
+  }
+
+  /** The document as it is stored. */
+  async #load(): Promise<Document> {
+    this.#log = this.#store.log(this.name);
+    const document = new Document();
+    document.apply(await this.#log.pull());
+    if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
+    return document;
+  }
+
+  /** Applies updates together, and makes what is new in them durable, then visible. */
+  async #commit(updates: Update[]): Promise<void> {
+    if (updates.length === 0) return;
+    const document = this.#document!;
+    let news: Uint8Array | null;
+    try {
+      news = document.apply(updates.map(({ update }) => update));
+    } catch (error) {
+      if (!(error instanceof PoisonedError)) throw error;
+      return await this.#commitOneByOne(updates, error);
+    }
+    if (document.dropPending()) {
+      for (const update of updates) {
+        const reach = reachOf(update.update);
+        if (!document.covers(reach)) update.gap = reach;
+      }
+    }
+    if (news === null) return;
+    const missed = await this.#append(news);
+    const senders = new Set(updates.map(({ member }) => member));
+    this.#publish(news, senders.size === 1 ? updates[0]!.member : undefined);
+    if (missed.length > 0) this.#publish(document.apply(missed));
+  }
+
+  /** One of these updates breaks the document. Starts again from the store, to find out which. */
+  async #commitOneByOne(updates: Update[], error: PoisonedError): Promise<void> {
+    this.#document = await this.#load();
+    if (updates.length > 1) {
+      for (const update of updates) await this.#commit([update]);
+      return;
+    }
+    const { member } = updates[0]!;
+    logger.warn("an update from {did} would have broken the document of {room}: {error}", {
+      did: member.peer.did,
+      room: this.name,
+      error: error.cause,
+    });
+    this.#expel(member, error.message);
+  }
+
+  async #append(update: Uint8Array): Promise<Uint8Array[]> {
+    for (const wait of COMMIT_RETRIES) {
+      try {
+        return await this.#log.append(update);
+      } catch (error) {
+        if (error instanceof DamagedRoomError) throw error;
+        logger.warn("a commit of {room} failed and is tried again: {error}", {
+          room: this.name,
+          error,
+        });
+        await new Promise<void>((resolve) => this.#clock.after(wait, resolve));
+      }
+    }
+    return await this.#log.append(update);
+  }
+
+  /** Tells everyone about a change that is durable; its only author knows it already. */
+  #publish(update: Uint8Array | null, author?: Member): void {
+    if (update === null) return;
+    this.#version++;
+    this.#broadcast(updateFrame(update), author);
+  }
+
+  /** Answers what came with a batch, now that the batch is durable. */
+  #answer(arrival: Arrival): void {
+    const { member } = arrival;
+    if (!this.#members.has(member)) return;
+    switch (arrival.type) {
+      case "joined":
+        // Without this, what the peer wrote offline would never come up.
+        this.#send(member, step1Frame(this.#document!.stateVector()));
+        return this.#sendPresence(member);
+      case "step1":
+        return this.#answerStep1(member, arrival.stateVector);
+      case "update":
+        if (arrival.gap) this.#noteGap(member, arrival.gap);
+        else if (arrival.whole) this.#noteWhole(member);
+        return;
+      case "syncStatus":
+        if (member.gap === null) this.#send(member, arrival.echo);
+        else member.gap.echoes.push(arrival.echo);
+    }
+  }
+
+  #answerStep1(member: Member, stateVector: Uint8Array): void {
+    try {
+      this.#send(member, step2Frame(this.#document!.difference(stateVector)));
+    } catch (error) {
+      if (!(error instanceof MalformedUpdateError)) throw error;
+      this.#expel(member, error.message);
+    }
+  }
+
+  #noteGap(member: Member, reach: Reach): void {
+    member.gap ??= { reach: new Map(), echoes: [], askedAt: -1 };
+    for (const [client, end] of reach) {
+      member.gap.reach.set(client, Math.max(end, member.gap.reach.get(client) ?? 0));
+    }
+    this.#askToFill(member, member.gap);
+  }
+
+  /** The member has sent all that it has: if that reaches as far as what was missing, the gap is filled. */
+  #noteWhole(member: Member): void {
+    const { gap } = member;
+    if (gap === null || !this.#document!.covers(gap.reach)) return;
+    member.gap = null;
+    for (const echo of gap.echoes) this.#send(member, echo);
+  }
+
+  #askToFill(member: Member, gap: Gap): void {
+    if (gap.askedAt === this.#version) return;
+    gap.askedAt = this.#version;
+    this.#send(member, step1Frame(this.#document!.stateVector()));
+  }
+
+  #compactIfDue(): void {
+    const { snapshotBytes, entries, bytes } = this.#log.size;
+    const weight = bytes + entries * COMPACT_ENTRY_BYTES;
+    if (weight < Math.max(COMPACT_BYTES, snapshotBytes / 2)) return;
+    if (this.#compacting || this.#clock.now() < this.#compactNotBefore) return;
+    this.#compacting = true;
+    this.#log.compact(this.#document!.state()).catch((error) => {
+      this.#compactNotBefore = this.#clock.now() + COMPACT_RETRY;
+      logger.error("compacting {room} failed: {error}", { room: this.name, error });
+    }).finally(() => {
+      this.#compacting = false;
+      this.#tellIfIdle();
+    });
+  }
+
+  #sendPresence(member: Member): void {
+    const everyone = this.#presence.everyone();
+    if (everyone !== null) this.#send(member, awarenessFrame(everyone));
+  }
+
+  #broadcast(frame: Uint8Array, except?: Member): void {
+    for (const member of this.#members) {
+      if (member !== except) this.#send(member, frame);
+    }
+  }
+
+  #send(member: Member, frame: Uint8Array): void {
+    member.sentAt = this.#clock.now();
+    member.peer.send(frame);
+  }
+
+  #expel(member: Member, reason: string): void {
+    member.peer.close(Close.BAD_FRAME, reason);
+    this.#leave(member);
+  }
+
+  #leave(member: Member): void {
+    if (!this.#members.delete(member)) return;
+    const news = this.#presence.leave(member.peer);
+    if (news !== null) this.#broadcast(awarenessFrame(news));
+    this.#tellIfIdle();
+  }
+
+  #tellIfIdle(): void {
+    if (this.idle) this.#onIdle(this);
+  }
+}

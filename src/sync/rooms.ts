@@ -1,0 +1,107 @@
+import type { Clock } from "../clock.ts";
+import type { RoomStore } from "../store/room_store.ts";
+import { Close } from "./close.ts";
+import type { Peer } from "./peer.ts";
+import { Room, type Seat } from "./room.ts";
+
+/** How often silent lines are looked for, in ms: often enough for a client that gives up after 30 s. */
+const KEEP_ALIVE_MS = 5_000;
+
+/** What the rooms need from outside. */
+export interface RoomsOptions {
+  store: RoomStore;
+  clock: Clock;
+  /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
+  linger: number;
+}
+
+/** The rooms in memory. They appear with their first peer and go some time after their last. */
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #rooms = new Map<string, Room>();
+  readonly #farewells = new Map<Room, () => void>();
+  #stopKeepAlive: (() => void) | null = null;
+  #shuttingDown = false;
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+  }
+
+  /** How many rooms are in memory. */
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  /** Seats a peer in a room. */
+  join(name: string, peer: Peer): Seat {
+    if (this.#shuttingDown) {
+      peer.close(Close.GOING_AWAY, "the service is restarting");
+      return { receive: () => {}, leave: () => {} };
+    }
+    const room = this.#room(name);
+    this.#farewells.get(room)?.();
+    this.#farewells.delete(room);
+    return room.join(peer);
+  }
+
+  /**
+   * Commits what has arrived, then closes every connection: with 1001 where all was committed, with
+   * 1013 where the store did not manage within `patience` ms.
+   */
+  async shutDown(patience: number): Promise<void> {
+    this.#shuttingDown = true;
+    this.#stopKeepAlive?.();
+    const rooms = [...this.#rooms.values()];
+    let cancelDeadline = () => {};
+    const deadline = new Promise<void>((resolve) => {
+      cancelDeadline = this.#options.clock.after(patience, resolve);
+    });
+    await Promise.race([Promise.all(rooms.map((room) => room.shutDown())), deadline]);
+    cancelDeadline();
+    for (const room of rooms) {
+      if (!room.closed) room.close(Close.TRY_AGAIN, "the service stopped before it could save");
+    }
+    for (const cancel of this.#farewells.values()) cancel();
+    this.#farewells.clear();
+    this.#rooms.clear();
+  }
+
+  #room(name: string): Room {
+    const known = this.#rooms.get(name);
+    if (known !== undefined && !known.closed) return known;
+    const { store, clock } = this.#options;
+    const room = new Room({ name, store, clock, onIdle: (room) => this.#sayFarewell(room) });
+    this.#rooms.set(name, room);
+    this.#stopKeepAlive ??= this.#keepAlive();
+    return room;
+  }
+
+  /** The room is idle. It may stay a while; a closed one holds what the store does not, and goes at once. */
+  #sayFarewell(room: Room): void {
+    if (room.closed) return this.#forget(room);
+    this.#farewells.get(room)?.();
+    const { clock, linger } = this.#options;
+    this.#farewells.set(
+      room,
+      clock.after(linger, () => {
+        if (room.idle) this.#forget(room);
+      }),
+    );
+  }
+
+  #forget(room: Room): void {
+    this.#farewells.get(room)?.();
+    this.#farewells.delete(room);
+    if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+    if (this.#rooms.size > 0) return;
+    this.#stopKeepAlive?.();
+    this.#stopKeepAlive = null;
+  }
+
+  #keepAlive(): () => void {
+    return this.#options.clock.after(KEEP_ALIVE_MS, () => {
+      for (const room of this.#rooms.values()) room.keepAlive();
+      this.#stopKeepAlive = this.#keepAlive();
+    });
+  }
+}

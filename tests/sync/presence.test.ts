@@ -1,0 +1,99 @@
+import { assertEquals } from "@std/assert";
+import { Rooms } from "../../src/sync/rooms.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { MemoryStore } from "./memory_store.ts";
+import { TestPeer } from "./test_peer.ts";
+
+const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+/** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
+async function meet(...names: string[]) {
+  const rooms = new Rooms({ store: new MemoryStore(), clock: new FakeClock(), linger: 60_000 });
+  const peers = names.map((name) => named(name).join(rooms, "room"));
+  for (const peer of peers) peer.announce();
+  await settle();
+  return { rooms, peers };
+}
+
+function named(name: string): TestPeer {
+  const peer = new TestPeer(`did:${name}`);
+  peer.awareness.setLocalState({ name });
+  return peer;
+}
+
+Deno.test("P1: everyone sees everyone, a newcomer too, and each hears its own state back", async () => {
+  const { rooms, peers } = await meet("alice", "bob");
+  const carol = named("carol").join(rooms, "room");
+  await settle();
+  assertEquals(carol.sees, ["alice", "bob", "carol"]);
+  carol.heard.length = 0;
+  carol.announce();
+  assertEquals(carol.heard, ["awareness"]);
+  for (const peer of peers) assertEquals(peer.sees, ["alice", "bob", "carol"]);
+});
+
+Deno.test("P2: who leaves, or is cut off, is gone for the others at once", async () => {
+  const { peers: [alice, bob, carol] } = await meet("alice", "bob", "carol");
+  bob!.leave();
+  assertEquals(alice!.sees, ["alice", "carol"]);
+  carol!.awareness.setLocalState(null);
+  carol!.announce();
+  assertEquals(alice!.sees, ["alice"]);
+});
+
+Deno.test("P3: a client id belongs to its connection: what others say of it is passed over", async () => {
+  const { peers: [alice, bob, mallory] } = await meet("alice", "bob", "mallory");
+  const forged = mallory!.awareness.meta.get(alice!.doc.clientID)!;
+  forged.clock += 10;
+  mallory!.awareness.states.set(alice!.doc.clientID, { name: "not alice" });
+  mallory!.announce([alice!.doc.clientID]);
+  assertEquals(bob!.sees, ["alice", "bob", "mallory"]);
+  mallory!.awareness.states.delete(alice!.doc.clientID);
+  mallory!.announce([alice!.doc.clientID]);
+  assertEquals(bob!.sees, ["alice", "bob", "mallory"]);
+  assertEquals(mallory!.closed, null, "it was punished for what stock clients do");
+});
+
+Deno.test("P4: the echo of somebody who has just left raises no ghost", async () => {
+  const { rooms, peers: [alice, bob] } = await meet("alice", "bob");
+  const states = new Map(bob!.awareness.getStates());
+  alice!.leave();
+  for (const [clientId, state] of states) bob!.awareness.states.set(clientId, state);
+  bob!.announce([alice!.doc.clientID, bob!.doc.clientID]);
+  const carol = named("carol").join(rooms, "room");
+  await settle();
+  assertEquals(carol.sees, ["bob", "carol"]);
+});
+
+Deno.test("P5: who comes back with the clock that it had is seen again at once", async () => {
+  const { rooms, peers: [alice, bob] } = await meet("alice", "bob");
+  alice!.leave();
+  assertEquals(bob!.sees, ["bob"]);
+  alice!.join(rooms, "room").announce();
+  await settle();
+  assertEquals(bob!.sees, ["alice", "bob"]);
+  alice!.awareness.setLocalState({ name: "alice, moving" });
+  alice!.announce();
+  assertEquals(bob!.sees, ["alice, moving", "bob"]);
+});
+
+Deno.test("P6: who comes back before its old line was found dead keeps its place", async () => {
+  const { rooms, peers: [old, bob] } = await meet("alice", "bob");
+  const alice = named("alice");
+  alice.doc.clientID = alice.awareness.clientID = old!.doc.clientID;
+  alice.awareness.states.clear();
+  alice.awareness.setLocalState({ name: "alice, again" });
+  alice.join(rooms, "room").announce();
+  await settle();
+  assertEquals(bob!.sees, ["alice, again", "bob"]);
+  old!.leave();
+  assertEquals(bob!.sees, ["alice, again", "bob"]);
+});
+
+Deno.test("P7: who asks is told who is there", async () => {
+  const { peers: [alice] } = await meet("alice", "bob");
+  alice!.awareness.states.clear();
+  alice!.awareness.meta.clear();
+  alice!.queryAwareness();
+  assertEquals(alice!.sees, ["alice", "bob"]);
+});
