@@ -1,0 +1,40 @@
+/** Who is calling, once proven. */
+export interface Identity {
+  /** The caller's DID. */
+  did: string;
+}
+
+/** Someone who opens a socket and wants to be known. */
+export interface Caller {
+  /** The token that was brought, or null when there is none. */
+  token: string | null;
+  /** The caller's network address, for rate limits. */
+  address: string;
+  /** The DID that the request names, where it names one. Means nothing unless the token proves it. */
+  claimedDid?: string;
+}
+
+/** One XRPC call whose caller wants to be known. */
+export interface Call extends Caller {
+  /** The NSID of the method that is called: the `lxm` that a service JWT must carry. */
+  method: string;
+}
+
+/** Finds out who is calling. Each way of doing so is one implementation. */
+export interface Authenticator {
+  /** @throws {Refusal} 401 when the caller is not proven, 429 when it calls too often, 5xx when no one can tell. */
+  authenticate(call: Call): Promise<Identity>;
+  /**
+   * Who opens a socket with a token of their own in place of a ticket. Absent where only tickets
+   * open sockets, as with service JWTs: one of these is bound to a method.
+   * @throws {Refusal} 401
+   */
+  authenticateSocket?(caller: Caller): Promise<Identity>;
+  /** Whether the token may also come as `?token=`, as stock y-websocket users send it. */
+  readonly tokenInUrl?: boolean;
+  /** Loads ahead of time what the first call would otherwise wait for. */
+  warm?(): Promise<void>;
+}
+
+/** Everyone, where nobody is asked for a name. `.invalid` can never be anyone's (RFC 2606). */
+export const ANYONE: Identity = { did: "did:web:anyone.invalid" };

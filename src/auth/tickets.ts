@@ -1,0 +1,73 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Role } from "../access/policy.ts";
+import type { Clock } from "../clock.ts";
+import { Refusal } from "../refusal.ts";
+
+/** What a ticket stands for. */
+export interface Grant {
+  did: string;
+  /** The room it was asked for; null when it is for no room in particular. */
+  room: string | null;
+  /** The role that its holder had in the room when it was issued; null without a room. */
+  role: Role | null;
+}
+
+/** A ticket, fresh from the press. */
+export interface IssuedTicket {
+  /** The secret itself, kept nowhere else. */
+  ticket: string;
+  /** Milliseconds since the Unix epoch. */
+  expiresAt: number;
+}
+
+interface StoredGrant {
+  grant: Grant;
+  expiresAt: number;
+}
+
+/** A ticket is good for one handshake, which follows at once: 30 s is a slow network's worth. */
+export const TICKET_TTL = 30_000;
+
+/** 256 bits, out of reach of any guesser. */
+const TICKET_BYTES = 32;
+const TICKET_SHAPE = /^[A-Za-z0-9_-]{43}$/;
+
+/** Single-use tickets in KV, where only their hashes lie. */
+export class Tickets {
+  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {}
+
+  /** Issues a ticket for a grant. */
+  async issue(grant: Grant): Promise<IssuedTicket> {
+    const ticket = randomBytes(TICKET_BYTES).toString("base64url");
+    const expiresAt = this.clock.now() + TICKET_TTL;
+    const stored: StoredGrant = { grant, expiresAt };
+    // KV only promises not to expire a key earlier; `redeem` looks at the time itself.
+    await this.kv.set(ticketKey(ticket), stored, { expireIn: 2 * TICKET_TTL });
+    return { ticket, expiresAt };
+  }
+
+  /**
+   * Redeems a ticket: at most one caller ever gets its grant.
+   * @throws {Refusal} InvalidTicket: it is unknown, used or expired
+   */
+  async redeem(ticket: string): Promise<Grant> {
+    if (!TICKET_SHAPE.test(ticket)) throw noTicket(ticket);
+    const key = ticketKey(ticket);
+    const entry = await this.kv.get<StoredGrant>(key);
+    if (entry.value === null) throw noTicket(ticket);
+    const taken = await this.kv.atomic().check(entry).delete(key).commit(); // a racing redeemer loses here
+    if (!taken.ok || entry.value.expiresAt <= this.clock.now()) throw noTicket(ticket);
+    return entry.value.grant;
+  }
+}
+
+/** Why a token opens no socket. Which of the three it is would help only someone who guesses. */
+export function noTicket(token: string | null): Refusal {
+  return token === null
+    ? new Refusal("AuthMissing", 401, "A socket needs a ticket in Sec-WebSocket-Protocol.")
+    : new Refusal("InvalidTicket", 401, "The ticket is unknown, used or expired.");
+}
+
+function ticketKey(ticket: string): Deno.KvKey {
+  return ["ticket", createHash("sha256").update(ticket).digest("base64url")];
+}
