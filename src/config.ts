@@ -1,0 +1,211 @@
+import { isValidDid, isValidNsid } from "@atproto/syntax";
+import type { LogLevel } from "@logtape/logtape";
+import { z } from "zod";
+import type { NsidPrefix } from "./http/parts.ts";
+import type { LogFormat } from "./observe/logging.ts";
+
+/** What the environment says. Durations are in milliseconds. */
+export interface Config {
+  port: number;
+  hostname: string;
+  /** Null where it follows from the port, which is known only once the service listens. */
+  publicUrl: string | null;
+  /** Null where it follows from the public URL. */
+  serviceDid: string | null;
+  serviceId: string;
+  nsidPrefix: NsidPrefix;
+  /** Null for the platform's own KV. */
+  kvPath: string | null;
+  plcUrl: string;
+  corsOrigins: "*" | string[];
+  devToken: string | null;
+  allowLocalDids: boolean;
+  roomLinger: number;
+  jwtMaxLifetime: number;
+  didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
+  ratePerAddress: number;
+  ratePerDid: number;
+  logLevel: LogLevel;
+  logFormat: LogFormat;
+}
+
+/** Settings that cannot be used. The message has a line for each mistake. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  constructor(readonly mistakes: string[]) {
+    super(mistakes.join("\n"));
+  }
+}
+
+/** Where the process runs, as far as defaults depend on it. */
+export interface Surroundings {
+  /** Somebody reads along. */
+  terminal: boolean;
+  /** Deno Deploy has no disk, but a KV of its own. */
+  onDeploy: boolean;
+}
+
+/** Settings whose values are nobody's business. */
+const SECRETS = new Set(["UNSAFE_DEV_TOKEN"]);
+
+/**
+ * Reads the settings from the environment. A variable that is empty counts as unset.
+ * @throws {ConfigError} naming every mistake at once
+ */
+export function readConfig(
+  env: Record<string, string>,
+  { terminal, onDeploy }: Surroundings,
+): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const { data, error } = schema.safeParse(given);
+  if (error) {
+    throw new ConfigError(error.issues.map(({ path, message }) => {
+      const name = String(path[0]);
+      if (SECRETS.has(name)) return `${name} ${message}`;
+      return `${name} ${message}; it is ${JSON.stringify(given[name])}`;
+    }));
+  }
+  const kvPath = data.KV_PATH ?? (data.DATA_DIR && `${data.DATA_DIR}/tessera.sqlite3`);
+  return {
+    port: data.PORT,
+    hostname: data.HOST,
+    publicUrl: data.PUBLIC_URL ?? null,
+    serviceDid: data.SERVICE_DID ?? data.DID ?? null,
+    serviceId: data.SERVICE_ID,
+    nsidPrefix: data.NSID_PREFIX as NsidPrefix,
+    kvPath: kvPath ?? (onDeploy ? null : "./data/tessera.sqlite3"),
+    plcUrl: data.PLC_URL,
+    corsOrigins: data.CORS_ORIGINS,
+    devToken: data.UNSAFE_DEV_TOKEN ?? null,
+    allowLocalDids: data.UNSAFE_ALLOW_LOCAL_DIDS,
+    roomLinger: data.ROOM_LINGER,
+    jwtMaxLifetime: data.JWT_MAX_LIFETIME,
+    didCacheTimes: {
+      fresh: data.DID_CACHE_FRESH,
+      stale: data.DID_CACHE_STALE,
+      max: data.DID_CACHE_MAX,
+      negative: data.DID_CACHE_NEGATIVE,
+    },
+    ratePerAddress: data.AUTH_RATE_PER_ADDRESS,
+    ratePerDid: data.AUTH_RATE_PER_DID,
+    logLevel: data.LOG_LEVEL,
+    logFormat: data.LOG_FORMAT ?? (terminal ? "pretty" : "json"),
+  };
+}
+
+/** RFC 7230's token characters: what may stand in `Sec-WebSocket-Protocol`. */
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+
+const wholeNumber = (min: number, max: number) =>
+  z.string().regex(/^\d{1,15}$/, `must be a whole number from ${min} to ${max}`).transform(Number)
+    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const duration = z.string()
+  .regex(/^\d{1,9}(ms|s|m|h|d)$/, "must be a duration such as 500ms, 30s, 5m, 12h or 1d")
+  .transform((text) => parseInt(text) * UNITS[text.replace(/\d+/, "") as keyof typeof UNITS]);
+
+const switched = z.enum(["true", "false", "1", "0"], "must be true or false")
+  .transform((text) => text === "true" || text === "1");
+
+const did = z.string()
+  .refine(
+    (text) => isValidDid(text) && /^did:(web|plc):/.test(text),
+    "must be a did:web or a did:plc",
+  );
+
+const httpUrl = z.string().refine(isHttpUrl, "must be an http(s) URL");
+
+const publicUrl = z.string().superRefine((text, context) => {
+  const origin = originOf(text);
+  if (origin === null) {
+    context.addIssue("must be an http(s) origin, such as https://sync.example.com");
+  } else if (!origin.startsWith("https:") && !isLocal(origin)) {
+    context.addIssue("must be https outside localhost");
+  }
+}).transform((text) => originOf(text)!);
+
+const corsOrigins = z.string().transform((text) =>
+  text.trim() === "*" ? "*" : text.split(",").map((origin) => origin.trim())
+).refine(
+  (origins) => origins === "*" || origins.every((origin) => originOf(origin) === origin),
+  "must be * or a comma-separated list of origins, such as https://app.example.com",
+);
+
+const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** Rules between settings are looked at even where a setting by itself is wrong: one round is enough. */
+const always = () => true;
+
+const schema = z.object({
+  PORT: wholeNumber(0, 65_535).default(8000),
+  HOST: z.string().default("0.0.0.0"),
+  PUBLIC_URL: publicUrl.optional(),
+  SERVICE_DID: did.optional(),
+  DID: did.optional(),
+  SERVICE_ID: z.string().regex(/^[A-Za-z0-9._~-]+$/, "must be a fragment without #, such as sync")
+    .default("roomy_syncserver"),
+  NSID_PREFIX: z.string()
+    .refine(
+      (text) => isValidNsid(`${text}.getTicket`),
+      "must be the beginning of an NSID, such as com.example.sync",
+    )
+    .default("chat.roomy.v0.sync"),
+  KV_PATH: z.string().optional(),
+  DATA_DIR: z.string().optional(),
+  PLC_URL: httpUrl.default("https://plc.directory"),
+  CORS_ORIGINS: corsOrigins.default("*"),
+  UNSAFE_DEV_TOKEN: z.string()
+    .regex(TOKEN, "must consist of letters, digits and -._~ so that it can be a sub-protocol")
+    .optional(),
+  UNSAFE_ALLOW_LOCAL_DIDS: switched.default(false),
+  ROOM_LINGER: duration.default(60_000),
+  JWT_MAX_LIFETIME: duration.default(5 * 60_000),
+  DID_CACHE_FRESH: duration.default(5 * 60_000),
+  DID_CACHE_STALE: duration.default(60 * 60_000),
+  DID_CACHE_MAX: duration.default(24 * 60 * 60_000),
+  DID_CACHE_NEGATIVE: duration.default(60_000),
+  AUTH_RATE_PER_ADDRESS: wholeNumber(1, 1e9).default(6_000),
+  AUTH_RATE_PER_DID: wholeNumber(1, 1e9).default(600),
+  LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
+    .transform((level): LogLevel => level === "warn" ? "warning" : level),
+  LOG_FORMAT: z.enum(["pretty", "json"], "must be pretty or json").optional(),
+})
+  .refine(({ DID, SERVICE_DID }) => !DID || !SERVICE_DID || DID === SERVICE_DID, {
+    path: ["DID"],
+    message: "is another name for SERVICE_DID and must not differ from it",
+    when: always,
+  })
+  .refine(({ KV_PATH, DATA_DIR }) => !KV_PATH || !DATA_DIR, {
+    path: ["DATA_DIR"],
+    message: "cannot be set together with KV_PATH",
+    when: always,
+  })
+  .refine(({ DID_CACHE_FRESH, DID_CACHE_STALE }) => !(DID_CACHE_FRESH > DID_CACHE_STALE), {
+    path: ["DID_CACHE_FRESH"],
+    message: "must not be longer than DID_CACHE_STALE",
+    when: always,
+  })
+  .refine(({ DID_CACHE_STALE, DID_CACHE_MAX }) => !(DID_CACHE_STALE > DID_CACHE_MAX), {
+    path: ["DID_CACHE_STALE"],
+    message: "must not be longer than DID_CACHE_MAX",
+    when: always,
+  });
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+/** The origin that the text is, give or take a slash at its end; null when it is none. */
+function originOf(text: string): string | null {
+  if (!isHttpUrl(text)) return null;
+  const { origin, href } = new URL(text);
+  return href === `${origin}/` ? origin : null;
+}
+
+function isLocal(text: string): boolean {
+  const { hostname } = new URL(text);
+  return /(^|\.)localhost$/.test(hostname) || hostname === "[::1]" ||
+    /^127(\.\d+){3}$/.test(hostname);
+}

@@ -1,0 +1,98 @@
+import type { LexiconDoc } from "@atproto/lexicon";
+import type { NsidPrefix } from "./parts.ts";
+
+/** The lexicons of our methods (https://atproto.com/specs/lexicon), under this service's namespace. */
+export function lexicons(prefix: NsidPrefix): LexiconDoc[] {
+  return [getTicket(prefix), token(prefix)];
+}
+
+function getTicket(prefix: NsidPrefix): LexiconDoc {
+  return {
+    lexicon: 1,
+    id: `${prefix}.getTicket`,
+    defs: {
+      main: {
+        type: "procedure",
+        description:
+          "Swaps proof of who you are for a ticket that opens one WebSocket to one room, once, within 30 seconds. " +
+          "The socket speaks y-protocols and is no lexicon subscription.",
+        input: {
+          encoding: "application/json",
+          schema: {
+            type: "object",
+            required: ["room"],
+            properties: {
+              room: {
+                type: "string",
+                minLength: 1,
+                maxLength: 512,
+                description: "The room's name: 1 to 512 bytes of UTF-8. May be an AT-URI.",
+              },
+              did: {
+                type: "string",
+                format: "did",
+                description:
+                  "Who calls. Only with a development token; otherwise the token says it.",
+              },
+            },
+          },
+        },
+        output: {
+          encoding: "application/json",
+          schema: {
+            type: "object",
+            required: ["ticket", "did", "room", "role", "expiresAt", "protocols", "url"],
+            properties: {
+              ticket: { type: "string", description: "A secret. Never put it in a URL." },
+              did: { type: "string", format: "did" },
+              room: { type: "string" },
+              role: { type: "string", knownValues: ["owner", "writer", "reader"] },
+              expiresAt: { type: "string", format: "datetime" },
+              protocols: {
+                type: "array",
+                items: { type: "string" },
+                description: "What to offer in Sec-WebSocket-Protocol.",
+              },
+              url: { type: "string", description: "Where to open the WebSocket." },
+            },
+          },
+        },
+        errors: [{ name: "InvalidRoom" }, { name: "Forbidden" }],
+      },
+    },
+  };
+}
+
+function token(prefix: NsidPrefix): LexiconDoc {
+  return {
+    lexicon: 1,
+    id: `${prefix}.token`,
+    defs: {
+      main: {
+        type: "query",
+        description:
+          "Like getTicket, for no room in particular: the call of Roomy's first clients.",
+        parameters: {
+          type: "params",
+          properties: {
+            did: {
+              type: "string",
+              format: "did",
+              description: "Who calls. Only with a development token; otherwise the token says it.",
+            },
+          },
+        },
+        output: {
+          encoding: "application/json",
+          schema: {
+            type: "object",
+            required: ["token"],
+            properties: {
+              token: { type: "string", description: "A ticket for any room that you may enter." },
+            },
+          },
+        },
+      },
+    },
+  };
+}

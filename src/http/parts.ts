@@ -1,0 +1,44 @@
+import type { AccessPolicy } from "../access/policy.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { Tickets } from "../auth/tickets.ts";
+import type { Clock } from "../clock.ts";
+import type { Connections } from "../socket/connections.ts";
+import type { RoomStore } from "../store/room_store.ts";
+
+/** What stands before the name in an NSID: https://atproto.com/specs/nsid. */
+export type NsidPrefix = `${string}.${string}`;
+
+/** Who this service is, to those who call it. */
+export interface Face {
+  /** The origin that clients see, without a slash at its end. */
+  publicUrl: string;
+  /** Our DID: the `aud` of service JWTs. */
+  serviceDid: string;
+  /** The fragment of our entry in our DID document, without `#`. */
+  serviceId: string;
+  /** The namespace of our XRPC methods. */
+  nsidPrefix: NsidPrefix;
+  /** Allowed origins; `*` for all. */
+  corsOrigins: "*" | string[];
+}
+
+/** What the routes work with. */
+export interface Parts {
+  face: Face;
+  authenticator: Authenticator;
+  tickets: Tickets;
+  policy: AccessPolicy;
+  connections: Connections;
+  store: RoomStore;
+  clock: Clock;
+  /** The service takes nothing new any more. */
+  stopping: boolean;
+}
+
+/** A request, and who sent it. */
+export interface Exchange {
+  request: Request;
+  url: URL;
+  /** The network address of the other side. */
+  address: string;
+}

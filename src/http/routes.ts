@@ -1,0 +1,89 @@
+import { getLogger } from "@logtape/logtape";
+import { type IRequest, Router } from "itty-router";
+import { Refusal } from "../refusal.ts";
+import { errorAnswer, json } from "./answers.ts";
+import { addCors, preflight } from "./cors.ts";
+import { didDocument } from "./did_document.ts";
+import { live, ready } from "./health.ts";
+import { home } from "./home.ts";
+import { lexicons } from "./lexicons.ts";
+import type { Exchange, NsidPrefix, Parts } from "./parts.ts";
+import { getTicket, token } from "./tickets.ts";
+import { upgrade } from "./upgrade.ts";
+import { procedure, query } from "./xrpc.ts";
+
+const logger = getLogger(["tessera", "http"]);
+
+type Handler = (exchange: Exchange, parts: Parts) => Response | Promise<Response>;
+
+/** Everything that this service answers, by method and path. */
+function table({ face }: Parts): [method: "GET" | "POST", path: string, Handler][] {
+  const { nsidPrefix } = face;
+  const isReady: Handler = (_, { store, clock }) => ready(store, clock);
+  return [
+    ["GET", "/", (exchange) => home(exchange, face)],
+    ["GET", "/.well-known/did.json", () => json(didDocument(face))],
+    ["GET", "/lexicons", () => json({ lexicons: lexicons(nsidPrefix) })],
+    ["GET", "/lexicons/:nsid", ({ url }) => lexicon(nsidPrefix, url)],
+    ["GET", "/livez", live],
+    ["GET", "/readyz", isReady],
+    ["GET", "/health", isReady],
+    ["POST", `/xrpc/${nsidPrefix}.getTicket`, procedure("getTicket", getTicket)],
+    ["GET", `/xrpc/${nsidPrefix}.token`, query("token", token)],
+    ["GET", "/sync/*", upgrade],
+  ];
+}
+
+/** Answers requests. Whatever happens inside, this resolves with a response. */
+export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Response> {
+  const { corsOrigins, serviceDid } = parts.face;
+  const router = Router<IRequest, [Exchange]>({
+    catch: (error) => errorAnswer(error, serviceDid),
+  });
+  router.options("*", () => preflight());
+  for (const [method, path, handler] of table(parts)) {
+    const route = (_: IRequest, exchange: Exchange) => {
+      if (parts.stopping && path !== "/livez") throw stopping();
+      return handler(exchange, parts);
+    };
+    if (method === "GET") router.get(path, route).head(path, route);
+    else router.post(path, route);
+    router.all(path, () => methodNotAllowed(method, serviceDid));
+  }
+  router.all("*", () => {
+    throw new Refusal("NotFound", 404, "There is nothing at this address.");
+  });
+
+  return async (exchange) => {
+    const { request, url } = exchange;
+    const response = await router.fetch(request as unknown as IRequest, exchange);
+    // The path alone: a query may hold a token.
+    const { pathname } = url;
+    logger.debug("{method} {path} {status}", {
+      method: request.method,
+      path: pathname,
+      status: response.status,
+    });
+    if (response.status === 101) return response;
+    return addCors(response, corsOrigins, request.headers.get("origin"));
+  };
+}
+
+function lexicon(prefix: NsidPrefix, { pathname }: URL): Response {
+  const nsid = pathname.slice("/lexicons/".length);
+  const found = lexicons(prefix).find(({ id }) => id === nsid);
+  if (found === undefined) throw new Refusal("NotFound", 404, "This is no method of ours.");
+  return json(found);
+}
+
+/** Another instance, or this one a moment later, will take whoever comes back. */
+function stopping(): Refusal {
+  return new Refusal("ShuttingDown", 503, "The service is restarting.", { retryAfter: 1 });
+}
+
+function methodNotAllowed(method: "GET" | "POST", realm: string): Response {
+  const refusal = new Refusal("MethodNotAllowed", 405, `This address takes ${method} only.`);
+  const response = errorAnswer(refusal, realm);
+  response.headers.set("allow", method === "GET" ? "GET, HEAD" : method);
+  return response;
+}

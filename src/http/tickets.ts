@@ -1,0 +1,40 @@
+import type { AccessPolicy, Role } from "../access/policy.ts";
+import { Refusal } from "../refusal.ts";
+import { roomNameFault } from "../sync/room_name.ts";
+import type { Method } from "./xrpc.ts";
+
+/** `getTicket`: a ticket for one room. */
+export const getTicket: Method<{ room: string }> = async ({ caller, input }, parts) => {
+  const { room } = input;
+  checkRoomName(room);
+  const role = await roleIn(parts.policy, caller.did, room);
+  const { ticket, expiresAt } = await parts.tickets.issue({ did: caller.did, room, role });
+  return {
+    ticket,
+    did: caller.did,
+    room,
+    role,
+    expiresAt: new Date(expiresAt).toISOString(),
+    protocols: ["authorization", ticket],
+    url: `${parts.face.publicUrl.replace(/^http/, "ws")}/sync/${encodeURIComponent(room)}`,
+  };
+};
+
+/** `token`: a ticket for no room in particular, as Roomy's first clients ask for it. */
+export const token: Method<unknown> = async ({ caller }, { tickets }) => {
+  const { ticket } = await tickets.issue({ did: caller.did, room: null, role: null });
+  return { token: ticket };
+};
+
+/** @throws {Refusal} InvalidRoom */
+export function checkRoomName(room: string): void {
+  const fault = roomNameFault(room);
+  if (fault !== null) throw new Refusal("InvalidRoom", 400, fault);
+}
+
+/** @throws {Refusal} Forbidden: the DID has no role in the room */
+export async function roleIn(policy: AccessPolicy, did: string, room: string): Promise<Role> {
+  const role = await policy.roleOf(did, room);
+  if (role === null) throw new Refusal("Forbidden", 403, "You have no access to this room.");
+  return role;
+}

@@ -1,0 +1,107 @@
+import { type Grant, noTicket } from "../auth/tickets.ts";
+import { Refusal } from "../refusal.ts";
+import { originAllowed } from "./cors.ts";
+import type { Exchange, Parts } from "./parts.ts";
+import { checkRoomName, roleIn } from "./tickets.ts";
+
+/** The sub-protocol that announces a ticket, and the one that is answered. */
+const SUB_PROTOCOL = "authorization";
+
+/** A socket that has not answered a ping for this long, in seconds, is gone. */
+const IDLE_TIMEOUT = 30;
+
+/**
+ * Opens a socket: `/sync/<room>` or `/sync/as/<did>/<room>`, with the ticket in
+ * `Sec-WebSocket-Protocol: authorization, <ticket>`. Whoever is refused is refused before the
+ * upgrade: to accept and close at once sends y-websocket into a hot loop.
+ */
+export async function upgrade(exchange: Exchange, parts: Parts): Promise<Response> {
+  const { request, url } = exchange;
+  checkHandshake(request);
+  const target = readTarget(url.pathname);
+  if (!originAllowed(parts.face.corsOrigins, request.headers.get("origin"))) {
+    throw new Refusal("OriginNotAllowed", 403, "Pages of this origin may not open sockets here.");
+  }
+  const protocols = readProtocols(request);
+  const { did, room } = await whoOpens(exchange, parts, protocols.token, target.did);
+  if (target.did !== null && target.did !== did) {
+    throw new Refusal("Forbidden", 403, "The ticket is another DID's.");
+  }
+  if (room !== null && room !== target.room) {
+    throw new Refusal("Forbidden", 403, "The ticket is for another room.");
+  }
+  const role = await roleIn(parts.policy, did, target.room);
+  const { socket, response } = Deno.upgradeWebSocket(request, {
+    protocol: protocols.answer,
+    idleTimeout: IDLE_TIMEOUT,
+  });
+  parts.connections.admit(socket, { did, role, room: target.room });
+  return response;
+}
+
+/** https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1: found out before it costs a ticket. */
+function checkHandshake({ headers }: Request): void {
+  const isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    /(^|[,\s])upgrade([,\s]|$)/i.test(headers.get("connection") ?? "") &&
+    headers.has("sec-websocket-key") &&
+    headers.get("sec-websocket-version") === "13";
+  if (!isUpgrade) throw new Refusal("UpgradeRequired", 400, "This address opens a WebSocket.");
+}
+
+/** The room, and the DID when the path names one. Read from the raw path, since a room may hold `/` and `%`. */
+function readTarget(pathname: string): { room: string; did: string | null } {
+  const rest = pathname.slice("/sync/".length);
+  const as = /^as\/([^/]*)\/?(.*)$/s.exec(rest);
+  const room = decode(as ? as[2]! : rest);
+  checkRoomName(room);
+  return { room, did: as ? readDid(as[1]!) : null };
+}
+
+/** A DID in a path may be encoded or not, and a did:web with a port holds a `%` of its own. */
+function readDid(segment: string): string {
+  return segment.startsWith("did:") ? segment : decode(segment);
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Refusal("InvalidRoom", 400, "The path is not percent-encoded UTF-8.");
+  }
+}
+
+/** What the client offers as sub-protocols, and which of it to answer. */
+function readProtocols({ headers }: Request): { token: string | null; answer?: string } {
+  const offered = headers.get("sec-websocket-protocol");
+  if (offered === null) return { token: null };
+  const [first, token = null, ...more] = offered.split(",").map((value) => value.trim());
+  if (first === SUB_PROTOCOL && more.length === 0) return { token, answer: SUB_PROTOCOL };
+  throw new Refusal(
+    "InvalidRequest",
+    400,
+    `Offer the sub-protocols "${SUB_PROTOCOL}" and a ticket.`,
+  );
+}
+
+async function whoOpens(
+  { url, address }: Exchange,
+  { authenticator, tickets }: Parts,
+  token: string | null,
+  claimedDid: string | null,
+): Promise<Pick<Grant, "did" | "room">> {
+  const onlyTickets = authenticator.authenticateSocket === undefined;
+  if (token === null && onlyTickets) throw noTicket(token);
+  if (token !== null) {
+    try {
+      return await tickets.redeem(token);
+    } catch (error) {
+      if (!(error instanceof Refusal) || onlyTickets) throw error;
+    }
+  }
+  const identity = await authenticator.authenticateSocket!({
+    token: token ?? (authenticator.tokenInUrl ? url.searchParams.get("token") : null),
+    address,
+    claimedDid: claimedDid ?? undefined,
+  });
+  return { did: identity.did, room: null };
+}

@@ -1,0 +1,90 @@
+import type { Lexicons } from "@atproto/lexicon";
+import type { Identity } from "../auth/authenticator.ts";
+import { Refusal } from "../refusal.ts";
+import { json } from "./answers.ts";
+import { readJson } from "./body.ts";
+import { lexicons } from "./lexicons.ts";
+import type { Exchange, Parts } from "./parts.ts";
+
+/** What a method gets to see: who calls, and what it sends. Both have been checked. */
+export interface Invocation<Input> {
+  caller: Identity;
+  input: Input;
+}
+
+/** The work of one method. What it returns is the body of a 200. */
+export type Method<Input> = (invocation: Invocation<Input>, parts: Parts) => Promise<unknown>;
+
+/** Serves a procedure: the input is the body. */
+export function procedure<Input>(name: string, method: Method<Input>) {
+  return async (exchange: Exchange, parts: Parts): Promise<Response> => {
+    // Read before it is known who calls, since with a development token that is for the body to say.
+    const body = await readJson(exchange.request) as { did?: unknown } | null | undefined;
+    const caller = await authenticate(name, exchange, parts, body?.did);
+    if (body === undefined) throw new Refusal("InvalidRequest", 400, "The body must be JSON.");
+    const nsid = `${parts.face.nsidPrefix}.${name}`;
+    const input = await checked((lexicons) => lexicons.assertValidXrpcInput(nsid, body), parts);
+    return json(await method({ caller, input: input as Input }, parts));
+  };
+}
+
+/** Serves a query: the input is in the URL. */
+export function query<Input>(name: string, method: Method<Input>) {
+  return async (exchange: Exchange, parts: Parts): Promise<Response> => {
+    const params = Object.fromEntries(exchange.url.searchParams);
+    const caller = await authenticate(name, exchange, parts, params.did);
+    const nsid = `${parts.face.nsidPrefix}.${name}`;
+    const input = await checked((lexicons) => lexicons.assertValidXrpcParams(nsid, params), parts);
+    return json(await method({ caller, input: input as Input }, parts));
+  };
+}
+
+async function authenticate(
+  name: string,
+  { request, address }: Exchange,
+  { authenticator, face }: Parts,
+  did: unknown,
+): Promise<Identity> {
+  const claimedDid = await didOrNothing(did);
+  const caller = await authenticator.authenticate({
+    token: bearerToken(request),
+    method: `${face.nsidPrefix}.${name}`,
+    address,
+    claimedDid,
+  });
+  if (claimedDid !== undefined && claimedDid !== caller.did) {
+    throw new Refusal("Forbidden", 403, `The token is for ${caller.did}, not for ${claimedDid}.`);
+  }
+  return caller;
+}
+
+async function didOrNothing(did: unknown): Promise<string | undefined> {
+  if (typeof did !== "string") return undefined;
+  const { isValidDid } = await import("@atproto/syntax");
+  if (!isValidDid(did)) throw new Refusal("InvalidRequest", 400, "The did is not a DID.");
+  return did;
+}
+
+/** The token of `Authorization: Bearer`: https://www.rfc-editor.org/rfc/rfc6750#section-2.1. */
+function bearerToken(request: Request): string | null {
+  const match = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "");
+  return match?.[1] ?? null;
+}
+
+let known: { prefix: string; lexicons: Lexicons } | undefined;
+
+async function checked(
+  check: (lexicons: Lexicons) => unknown,
+  { face: { nsidPrefix } }: Parts,
+): Promise<unknown> {
+  const { Lexicons, ValidationError } = await import("@atproto/lexicon");
+  if (known?.prefix !== nsidPrefix) {
+    known = { prefix: nsidPrefix, lexicons: new Lexicons(lexicons(nsidPrefix)) };
+  }
+  try {
+    return check(known.lexicons);
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new Refusal("InvalidRequest", 400, error.message);
+  }
+}

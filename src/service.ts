@@ -1,0 +1,145 @@
+import { getLogger } from "@logtape/logtape";
+import { type AccessPolicy, openPolicy } from "./access/policy.ts";
+import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
+import type { Authenticator } from "./auth/authenticator.ts";
+import { devToken } from "./auth/dev_token.ts";
+import { Tickets } from "./auth/tickets.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Exchange, Face, Parts } from "./http/parts.ts";
+import { createRoutes } from "./http/routes.ts";
+import { Connections } from "./socket/connections.ts";
+import { KvRoomStore } from "./store/kv/kv_room_store.ts";
+import { openKv } from "./store/kv/open_kv.ts";
+import { Rooms } from "./sync/rooms.ts";
+
+const logger = getLogger(["tessera"]);
+
+/** How long a room stays in memory after its last peer, in ms: a page that reloads finds it warm. */
+const ROOM_LINGER = 60_000;
+
+/**
+ * A shutdown must be over within the 5 s that Deno Deploy gives: 3.5 s for the store to take what has
+ * arrived, 1 s for the clients to say goodbye.
+ */
+const COMMIT_PATIENCE = 3_500;
+const CLOSE_PATIENCE = 1_000;
+
+/** How a sync service is set up. Durations are in milliseconds. */
+export interface SyncServiceConfig
+  extends Partial<Face>, Omit<AtprotoOptions, "kv" | "clock" | keyof Face> {
+  /** The origin that clients see: https outside localhost. */
+  publicUrl: string;
+  /**
+   * Where everything is stored: a KV store of yours, which stays open after `shutdown`; a file;
+   * `:memory:`; the URL of a KV server; or null for Deno Deploy's own. Default: `./data/tessera.sqlite3`.
+   */
+  kv?: Deno.Kv | string | null;
+  /** Who may call. Default: whoever proves to be an ATProto account. */
+  auth?: Authenticator;
+  /** What they may do. Default: everyone may write everywhere. */
+  policy?: AccessPolicy;
+  /** Development only: one bearer token that stands for any DID that a request names. */
+  devToken?: string | null;
+  /** How long a room stays in memory after its last peer. Default: 60,000. */
+  roomLinger?: number;
+  clock?: Clock;
+}
+
+/** A running sync service. */
+export interface SyncService {
+  /** The handler for `Deno.serve`. */
+  fetch(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  /** Who the service is. */
+  readonly face: Face;
+  /** Resolves once the store is open. @throws {StoreUnavailableError} */
+  ready: Promise<void>;
+  /** Loads ahead of time what the first caller would otherwise wait for. */
+  warm(): Promise<void>;
+  /** Takes nothing new, commits what has arrived, and closes all sockets; within 5 s. */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Creates a sync service.
+ *
+ * ```ts ignore
+ * import { createSyncService } from "@tessera/sync";
+ *
+ * const service = createSyncService({ publicUrl: "https://sync.example.com" });
+ * Deno.serve(service.fetch);
+ * ```
+ */
+export function createSyncService(config: SyncServiceConfig): SyncService {
+  const face = faceOf(config);
+  const starting = start(config, face);
+  const ready = starting.then(() => {});
+  ready.catch(() => {}); // told to whoever awaits `ready`, and to whoever fetches
+  let stopping: Promise<void> | null = null;
+  return {
+    face,
+    ready,
+    async fetch(request, info) {
+      const { answer } = await starting;
+      return await answer(exchange(request, info));
+    },
+    warm: async () => await (await starting).warm(),
+    shutdown: () => stopping ??= starting.then(({ stop }) => stop()),
+  };
+}
+
+/** Puts the parts together. */
+async function start(config: SyncServiceConfig, face: Face) {
+  const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
+  const kv = given === null || typeof given === "string" ? await openKv(given) : given;
+  const store = new KvRoomStore(kv);
+  const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
+  const parts: Parts = {
+    face,
+    authenticator: authenticatorOf(config, face, kv, clock),
+    tickets: new Tickets(kv, clock),
+    policy: config.policy ?? openPolicy,
+    connections: new Connections(rooms),
+    store,
+    clock,
+    stopping: false,
+  };
+
+  return {
+    answer: createRoutes(parts),
+    warm: async () => await parts.authenticator.warm?.(),
+    async stop() {
+      parts.stopping = true;
+      await rooms.shutDown(COMMIT_PATIENCE);
+      await parts.connections.allClosed(clock, CLOSE_PATIENCE);
+      if (kv !== given) kv.close();
+      logger.info("stopped");
+    },
+  };
+}
+
+function faceOf(config: SyncServiceConfig): Face {
+  const { publicUrl, serviceDid } = config;
+  return {
+    publicUrl,
+    serviceDid: serviceDid ?? `did:web:${encodeURIComponent(new URL(publicUrl).host)}`,
+    serviceId: config.serviceId ?? "roomy_syncserver",
+    nsidPrefix: config.nsidPrefix ?? "chat.roomy.v0.sync",
+    corsOrigins: config.corsOrigins ?? "*",
+  };
+}
+
+function authenticatorOf(
+  config: SyncServiceConfig,
+  face: Face,
+  kv: Deno.Kv,
+  clock: Clock,
+): Authenticator {
+  const authenticator = config.auth ?? atproto({ ...config, ...face, kv, clock });
+  return config.devToken ? devToken(config.devToken, authenticator) : authenticator;
+}
+
+function exchange(request: Request, info?: Deno.ServeHandlerInfo): Exchange {
+  const remote = info?.remoteAddr;
+  const address = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
+  return { request, url: new URL(request.url), address };
+}

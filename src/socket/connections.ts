@@ -1,0 +1,66 @@
+import type { Role } from "../access/policy.ts";
+import type { Clock } from "../clock.ts";
+import type { Peer } from "../sync/peer.ts";
+import type { Rooms } from "../sync/rooms.ts";
+import { Close } from "../sync/close.ts";
+
+/** What was settled before the socket opened. */
+export interface Admission {
+  did: string;
+  room: string;
+  role: Role;
+}
+
+/** All open sockets, each one peer of one room. */
+export class Connections {
+  readonly #open = new Set<WebSocket>();
+  #onEmpty: (() => void) | null = null;
+
+  constructor(private readonly rooms: Rooms) {}
+
+  /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
+  admit(socket: WebSocket, { did, room, role }: Admission): void {
+    socket.binaryType = "arraybuffer";
+    this.#open.add(socket);
+    const peer: Peer = {
+      did,
+      role,
+      send(frame) {
+        if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
+      },
+      close: (code, reason) => socket.close(code, reason),
+    };
+    socket.onopen = () => {
+      const seat = this.rooms.join(room, peer);
+      socket.onmessage = ({ data }) => {
+        if (typeof data !== "string") return seat.receive(new Uint8Array(data));
+        peer.close(Close.BAD_FRAME, "text frames are not in the protocol");
+        seat.leave();
+      };
+      socket.onclose = () => {
+        seat.leave();
+        this.#forget(socket);
+      };
+    };
+    // Until it opens; a failed upgrade fires an error first, which says no more than the close does.
+    socket.onclose = () => this.#forget(socket);
+    socket.onerror = () => {};
+  }
+
+  /** Resolves once no socket is open any more, or after `patience` ms. */
+  async allClosed(clock: Clock, patience: number): Promise<void> {
+    if (this.#open.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(patience, resolve);
+      this.#onEmpty = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #forget(socket: WebSocket): void {
+    this.#open.delete(socket);
+    if (this.#open.size === 0) this.#onEmpty?.();
+  }
+}

@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertObjectMatch, assertThrows } from "@std/assert";
+import { ConfigError, readConfig } from "../src/config.ts";
+import { runToEnd } from "./outside/server_process.ts";
+
+const AT_HOME = { terminal: false, onDeploy: false };
+
+Deno.test("C1: with nothing set everything has its default", () => {
+  assertEquals(readConfig({}, AT_HOME), {
+    port: 8000,
+    hostname: "0.0.0.0",
+    publicUrl: null,
+    serviceDid: null,
+    serviceId: "roomy_syncserver",
+    nsidPrefix: "chat.roomy.v0.sync",
+    kvPath: "./data/tessera.sqlite3",
+    plcUrl: "https://plc.directory",
+    corsOrigins: "*",
+    devToken: null,
+    allowLocalDids: false,
+    roomLinger: 60_000,
+    jwtMaxLifetime: 300_000,
+    didCacheTimes: { fresh: 300_000, stale: 3_600_000, max: 86_400_000, negative: 60_000 },
+    ratePerAddress: 6_000,
+    ratePerDid: 600,
+    logLevel: "info",
+    logFormat: "json",
+  });
+  assertEquals(readConfig({}, { terminal: true, onDeploy: true }).logFormat, "pretty");
+  assertEquals(readConfig({}, { terminal: true, onDeploy: true }).kvPath, null);
+});
+
+Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
+  assertObjectMatch(
+    {
+      ...readConfig({
+        PORT: "0",
+        HOST: "::1",
+        PUBLIC_URL: "https://sync.example.com/",
+        DID: "did:web:sync.example.com",
+        SERVICE_ID: "sync",
+        NSID_PREFIX: "com.example.sync",
+        DATA_DIR: "/var/lib/tessera",
+        KV_PATH: "",
+        CORS_ORIGINS: "https://a.example, http://localhost:5173",
+        UNSAFE_DEV_TOKEN: "dev",
+        UNSAFE_ALLOW_LOCAL_DIDS: "1",
+        ROOM_LINGER: "90s",
+        DID_CACHE_MAX: "2d",
+        LOG_LEVEL: "warn",
+        LOG_FORMAT: "pretty",
+      }, AT_HOME),
+    },
+    {
+      port: 0,
+      hostname: "::1",
+      publicUrl: "https://sync.example.com",
+      serviceDid: "did:web:sync.example.com",
+      serviceId: "sync",
+      nsidPrefix: "com.example.sync",
+      kvPath: "/var/lib/tessera/tessera.sqlite3",
+      corsOrigins: ["https://a.example", "http://localhost:5173"],
+      devToken: "dev",
+      allowLocalDids: true,
+      roomLinger: 90_000,
+      didCacheTimes: { fresh: 300_000, stale: 3_600_000, max: 172_800_000, negative: 60_000 },
+      logLevel: "warning",
+      logFormat: "pretty",
+    },
+  );
+});
+
+Deno.test("C3: what cannot be used is refused, each by its name", () => {
+  const bad: [name: string, value: string][] = [
+    ["PORT", "65536"],
+    ["PORT", "8e3"],
+    ["PUBLIC_URL", "http://sync.example.com"],
+    ["PUBLIC_URL", "http://localhost.example.com"],
+    ["PUBLIC_URL", "https://sync.example.com/path"],
+    ["PUBLIC_URL", "sync.example.com"],
+    ["SERVICE_DID", "did:key:zQ3sh"],
+    ["SERVICE_ID", "#sync"],
+    ["NSID_PREFIX", "sync"],
+    ["PLC_URL", "plc.directory"],
+    ["CORS_ORIGINS", "https://a.example,*"],
+    ["CORS_ORIGINS", "https://a.example/"],
+    ["UNSAFE_DEV_TOKEN", "with space"],
+    ["UNSAFE_ALLOW_LOCAL_DIDS", "yes"],
+    ["ROOM_LINGER", "60"],
+    ["DID_CACHE_STALE", "4m"],
+    ["AUTH_RATE_PER_DID", "0"],
+    ["LOG_LEVEL", "chatty"],
+    ["LOG_FORMAT", "xml"],
+  ];
+  for (const [name, value] of bad) {
+    const { mistakes } = assertThrows(() => readConfig({ [name]: value }, AT_HOME), ConfigError);
+    assert(mistakes.some((mistake) => mistake.includes(name)), `${name}=${value}: ${mistakes}`);
+  }
+});
+
+Deno.test("C4: all mistakes are reported together, in words, with exit code 1 and no secret", async () => {
+  const { code, printed } = await runToEnd({
+    PORT: "high",
+    PUBLIC_URL: "http://example.com",
+    DID: "did:web:a.example",
+    SERVICE_DID: "did:web:b.example",
+    KV_PATH: "x.sqlite3",
+    DATA_DIR: "y",
+    UNSAFE_DEV_TOKEN: "hush hush",
+    LOG_LEVEL: "loud",
+  });
+  assertEquals(code, 1);
+  for (const name of ["PORT", "PUBLIC_URL", "DID", "DATA_DIR", "UNSAFE_DEV_TOKEN", "LOG_LEVEL"]) {
+    assert(printed.includes(`- ${name} `), `${name} is not named in:\n${printed}`);
+  }
+  assert(!printed.includes("hush"), printed);
+  assert(!printed.includes("    at "), "a stack trace is no help here");
+});
+
+Deno.test("C5: a store that cannot be opened, or a port that is taken, is an error in words", async () => {
+  const file = await Deno.makeTempFile();
+  const noStore = await runToEnd({ PORT: "0", KV_PATH: `${file}/store.sqlite3` });
+  assertEquals(noStore.code, 1);
+  assert(noStore.printed.includes("cannot open the store"), noStore.printed);
+  await Deno.remove(file);
+
+  const taken = Deno.listen({ port: 0, hostname: "0.0.0.0" });
+  const noPort = await runToEnd({ PORT: String(taken.addr.port), KV_PATH: ":memory:" });
+  taken.close();
+  assertEquals(noPort.code, 1);
+  assert(noPort.printed.includes("Tessera cannot start"), noPort.printed);
+});

@@ -1,0 +1,41 @@
+import { createSyncService, type SyncServiceConfig } from "../../src/mod.ts";
+import { FakeClock } from "../fake_clock.ts";
+
+export const DEV_TOKEN = "dev-token-of-the-tests";
+export const ALICE = "did:plc:aliceaaaaaaaaaaaaaaaaaaa";
+export const BOB = "did:plc:bobbbbbbbbbbbbbbbbbbbbbb";
+export const GET_TICKET = "/xrpc/com.example.sync.getTicket";
+export const TOKEN = "/xrpc/com.example.sync.token";
+
+/** A service in this process, called without a network. */
+export async function startService(config: Partial<SyncServiceConfig> = {}) {
+  const clock = new FakeClock();
+  const kv = await Deno.openKv(":memory:");
+  const service = createSyncService({
+    publicUrl: "https://sync.example.com",
+    nsidPrefix: "com.example.sync",
+    devToken: DEV_TOKEN,
+    kv,
+    clock,
+    ...config,
+  });
+  const call = (path: string, init?: RequestInit) =>
+    service.fetch(new Request(`https://sync.example.com${path}`, init));
+  return {
+    service,
+    clock,
+    kv,
+    call,
+    /** A call with the development token. */
+    callAs: (path: string, body?: unknown) =>
+      call(path, {
+        method: body === undefined ? "GET" : "POST",
+        headers: { authorization: `Bearer ${DEV_TOKEN}` },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
+    async [Symbol.asyncDispose]() {
+      await service.shutdown();
+      kv.close();
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import project from "../../deno.json" with { type: "json" };
+
+/** The flags of `deno task start`: what is tested runs with the permissions of what is used. */
+const START_FLAGS = project.tasks.start.split(" ").slice(1, -1);
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** The service as its users run it: a process, its settings in the environment, its log on its outputs. */
+export class ServerProcess implements AsyncDisposable {
+  private constructor(
+    private readonly child: Deno.ChildProcess,
+    /** The origin that its ready line names. */
+    readonly url: string,
+    /** Every line that it has printed so far. */
+    readonly log: string[],
+    private readonly printed: Promise<unknown>,
+  ) {}
+
+  /** Starts it and waits for its ready line. */
+  static async start(env: Record<string, string>): Promise<ServerProcess> {
+    const log: string[] = [];
+    const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
+    const child = spawn({ PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ...env });
+    const printed = readLines(child, (line) => {
+      log.push(line);
+      const url = / is ready at (\S+) /.exec(line)?.[1];
+      if (url !== undefined) announce(url);
+    });
+    const url = await Promise.race([ready, printed]);
+    if (url === undefined) throw new Error(`the server did not start:\n${log.join("\n")}`);
+    return new ServerProcess(child, url, log, printed);
+  }
+
+  /** Its origin for sockets. */
+  get socketUrl(): string {
+    return this.url.replace("http", "ws");
+  }
+
+  /** Ends it without a warning. */
+  async kill(): Promise<void> {
+    await this.stop("SIGKILL");
+  }
+
+  /** Asks it to end, and returns its exit code. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<number> {
+    this.child.kill(signal);
+    await this.printed;
+    return (await this.child.status).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.kill();
+    } catch {
+      // It has ended already.
+    }
+  }
+}
+
+/** Runs it until it ends by itself: its exit code, and what it printed. */
+export async function runToEnd(
+  env: Record<string, string>,
+): Promise<{ code: number; printed: string }> {
+  const child = spawn(env);
+  const lines: string[] = [];
+  await readLines(child, (line) => lines.push(line));
+  return { code: (await child.status).code, printed: lines.join("\n") };
+}
+
+/** One process, not `deno task` with a child, so that a signal reaches the service itself. */
+function spawn(env: Record<string, string>): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [...START_FLAGS, `${ROOT}main.ts`],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function readLines(
+  child: Deno.ChildProcess,
+  onLine: (line: string) => void,
+): Promise<undefined> {
+  await Promise.all([child.stdout, child.stderr].map(async (stream) => {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      lines.forEach(onLine);
+    }
+  }));
+}
