@@ -31,6 +31,7 @@ async function listen(config: Partial<SyncServiceConfig> = {}) {
     }`;
   return {
     ...it,
+    port: server.addr.port,
     knock,
     ticket,
     token,
@@ -195,4 +196,12 @@ Deno.test("U11: open(), sharedToken() and verify() take a token in the sub-proto
   })).json();
   assert(ticket);
   assertEquals(await known.knock("/sync/diary", `authorization, ${ticket}`), "403 Forbidden");
+});
+
+Deno.test("W5: a text frame costs its sender the connection, with 4400", async () => {
+  await using it = await listen({ auth: open() });
+  const socket = new WebSocket(`ws://localhost:${it.port}/sync/notes`);
+  const closed = new Promise<CloseEvent>((resolve) => socket.onclose = resolve);
+  socket.onopen = () => socket.send("hello");
+  assertEquals((await closed).code, 4400);
 });

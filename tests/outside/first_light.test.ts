@@ -1,4 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertObjectMatch } from "@std/assert";
+import { systemClock } from "../../src/clock.ts";
+import { type Authenticator, createSyncService, open, sharedToken, verify } from "../../src/mod.ts";
+import { FakePlc } from "../auth/fake_plc.ts";
+import { documentOf, goodToken, makeAccount, plcDid } from "../auth/service_jwt_maker.ts";
 import { ALICE, BOB, connectPeer, DEV_TOKEN, getTicket, StockClient } from "./clients.ts";
 import { ServerProcess } from "./server_process.ts";
 
@@ -113,4 +117,76 @@ Deno.test("O5: no ticket, token or query ever reaches the log", async () => {
   for (const secret of [used, wrong, DEV_TOKEN, "abc.def.ghi", "token="]) {
     assert(!log.includes(secret), `the log tells ${secret}`);
   }
+});
+
+Deno.test("O6: an account's service JWT becomes a ticket, and the ticket a socket; neither works twice", async () => {
+  await using store = await tempStore();
+  await using plc = new FakePlc();
+  await using server = await ServerProcess.start({ KV_PATH: store.env.KV_PATH, PLC_URL: plc.url });
+  for (const algorithm of ["ES256K", "ES256"] as const) {
+    const account = await makeAccount(plcDid(algorithm.toLowerCase()), algorithm);
+    plc.publish(documentOf(account));
+    const jwt = await goodToken(account, systemClock, {
+      aud: `did:web:localhost%3A${new URL(server.url).port}#roomy_syncserver`,
+      lxm: "chat.roomy.v0.sync.getTicket",
+    });
+    const ask = async () => {
+      const response = await fetch(`${server.url}/xrpc/chat.roomy.v0.sync.getTicket`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${jwt}` },
+        body: JSON.stringify({ room: "notes" }),
+      });
+      return { status: response.status, ...await response.json() };
+    };
+    const { did, ticket } = await ask();
+    assertEquals(did, account.did);
+    assertObjectMatch(await ask(), { status: 401, error: "JwtReplayed" });
+    using client = new StockClient(`${server.socketUrl}/sync`, "notes", { ticket });
+    await client.synced();
+    client.text.insert(0, algorithm);
+    await client.reads((text) => text.includes("ES256K"));
+  }
+});
+
+Deno.test("O7: the service runs in someone else's program, for stock clients with ?token= or none", async () => {
+  const ways: [auth: Authenticator, options: { token?: string }][] = [
+    [open(), {}],
+    [sharedToken("sesame"), { token: "sesame" }],
+    [verify((token) => token === "alice's" ? { did: ALICE } : null), { token: "alice's" }],
+  ];
+  for (const [auth, options] of ways) {
+    const service = createSyncService({ publicUrl: "http://localhost:8000", kv: ":memory:", auth });
+    const server = Deno.serve({ port: 0, onListen: () => {} }, service.fetch);
+    const base = `ws://localhost:${server.addr.port}/sync`;
+    {
+      using one = new StockClient(base, "notes", options);
+      using two = new StockClient(base, "notes", options);
+      await Promise.all([one.synced(), two.synced()]);
+      one.text.insert(0, "hello");
+      await two.reads("hello");
+    }
+    await service.shutdown();
+    await server.shutdown();
+  }
+});
+
+Deno.test("O8: a document of 10 MB and an update of 5 MB are taken, kept and joined", async () => {
+  await using store = await tempStore();
+  const MB = 1024 * 1024;
+  {
+    await using server = await ServerProcess.start(store.env);
+    const alice = await connectPeer(server, ALICE, "large");
+    for (const [n, letter] of ["a", "b"].entries()) {
+      alice.text.insert(alice.text.length, letter.repeat(5 * MB));
+      alice.probe(n);
+      await alice.hears(`ack ${n}`);
+    }
+    assertEquals(await server.stop(), 0);
+  }
+  await using server = await ServerProcess.start(store.env);
+  using bob = new StockClient(`${server.socketUrl}/sync`, "large", {
+    ticket: await getTicket(server.url, BOB, "large"),
+  });
+  await bob.synced();
+  assert(bob.text.toString() === "a".repeat(5 * MB) + "b".repeat(5 * MB));
 });

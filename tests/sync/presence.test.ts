@@ -1,14 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { Rooms } from "../../src/sync/rooms.ts";
-import { FakeClock } from "../fake_clock.ts";
-import { MemoryStore } from "./memory_store.ts";
 import { TestPeer } from "./test_peer.ts";
-
-const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+import { settle, world } from "./world.ts";
 
 /** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
 async function meet(...names: string[]) {
-  const rooms = new Rooms({ store: new MemoryStore(), clock: new FakeClock(), linger: 60_000 });
+  const { rooms } = world();
   const peers = names.map((name) => named(name).join(rooms, "room"));
   for (const peer of peers) peer.announce();
   await settle();

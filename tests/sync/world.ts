@@ -1,0 +1,30 @@
+import * as Y from "yjs";
+import { Rooms } from "../../src/sync/rooms.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { MemoryStore } from "./memory_store.ts";
+
+export const LINGER = 60_000;
+
+/** Rooms on a store and a clock that the test owns. */
+export function world() {
+  const store = new MemoryStore();
+  const clock = new FakeClock();
+  return { store, clock, rooms: new Rooms({ store, clock, linger: LINGER }) };
+}
+
+/** Lets everything run that waits for nothing but its turn: the store here needs no more than that. */
+export const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+/** Holds back every operation of one kind until it is opened. */
+export function gate(store: MemoryStore, held: string) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.before = (operation) => operation === held ? promise : undefined;
+  return { open: () => (store.before = () => {}, resolve()) };
+}
+
+/** What a newcomer reads in a room of another instance on the same store. */
+export async function storedText(store: MemoryStore, room: string): Promise<string> {
+  const doc = new Y.Doc();
+  for (const update of await store.log(room).pull()) Y.applyUpdate(doc, update);
+  return doc.getText("text").toString();
+}
