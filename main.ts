@@ -60,12 +60,16 @@ function whereIs(kvPath: string | null): string {
   return URL.canParse(kvPath) ? kvPath : resolve(kvPath);
 }
 
+/** How long answers that are under way may take, in ms, once all sockets are closed. */
+const LAST_ANSWERS = 250;
+
 /** Commits, says goodbye, and exits. */
 async function stop(service: SyncService, server: Deno.HttpServer): Promise<void> {
   logger.info("stopping");
-  const noMoreConnections = server.shutdown();
+  // Not before: Deno's own shutdown closes sockets at once, with edits unread and acknowledgements unsent.
   await service.shutdown();
-  await Promise.race([noMoreConnections, new Promise((done) => setTimeout(done, 250))]);
+  const answered = server.shutdown();
+  await Promise.race([answered, new Promise((done) => setTimeout(done, LAST_ANSWERS))]);
   Deno.exit(0);
 }
 

@@ -18,11 +18,11 @@ const logger = getLogger(["tessera"]);
 const ROOM_LINGER = 60_000;
 
 /**
- * A shutdown must be over within the 5 s that Deno Deploy gives: 3.5 s for the store to take what has
- * arrived, 1 s for the clients to say goodbye.
+ * A shutdown must be over within the 5 s that Deno Deploy gives, in ms. The store has until
+ * `COMMIT_PATIENCE` to take what has arrived; what is left is for the clients to say goodbye.
  */
+const SHUTDOWN_PATIENCE = 4_500;
 const COMMIT_PATIENCE = 3_500;
-const CLOSE_PATIENCE = 1_000;
 
 /** How a sync service is set up. Durations are in milliseconds. */
 export interface SyncServiceConfig
@@ -109,8 +109,9 @@ async function start(config: SyncServiceConfig, face: Face) {
     warm: async () => await parts.authenticator.warm?.(),
     async stop() {
       parts.stopping = true;
+      const deadline = clock.now() + SHUTDOWN_PATIENCE;
       await rooms.shutDown(COMMIT_PATIENCE);
-      await parts.connections.allClosed(clock, CLOSE_PATIENCE);
+      await parts.connections.allClosed(clock, deadline - clock.now());
       if (kv !== given) kv.close();
       logger.info("stopped");
     },

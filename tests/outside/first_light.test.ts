@@ -85,7 +85,9 @@ Deno.test("O4: SIGTERM commits and acknowledges, closes with 1001 and exits with
     for (const letter of letters) alice.text.insert(alice.text.length, letter);
     alice.probe(1);
     const [code, close] = await Promise.all([server.stop(), alice.isClosed()]);
-    assertEquals([code, close.code], [0, 1001]);
+    assertEquals(code, 0);
+    // The reason too, for Deno's own way to stop closes with 1001 before anything is saved.
+    assertEquals(close, { code: 1001, reason: "the service is restarting" });
     acknowledged = alice.heard.includes("ack 1") ? letters.length : 0;
   }
   await using server = await ServerProcess.start(store.env);
