@@ -1,8 +1,11 @@
+import { getLogger } from "@logtape/logtape";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Rooms } from "../sync/rooms.ts";
 import { Close } from "../sync/close.ts";
+
+const logger = getLogger(["tessera", "socket"]);
 
 /** What was settled before the socket opened. */
 export interface Admission {
@@ -32,10 +35,21 @@ export class Connections {
     };
     socket.onopen = () => {
       const seat = this.rooms.join(room, peer);
-      socket.onmessage = ({ data }) => {
-        if (typeof data !== "string") return seat.receive(new Uint8Array(data));
-        peer.close(Close.BAD_FRAME, "text frames are not in the protocol");
+      const expel = (code: number, reason: string) => {
+        peer.close(code, reason);
         seat.leave();
+      };
+      socket.onmessage = ({ data }) => {
+        if (typeof data === "string") {
+          return expel(Close.BAD_FRAME, "text frames are not in the protocol");
+        }
+        try {
+          seat.receive(new Uint8Array(data));
+        } catch (error) {
+          // Nobody foresaw this one. It may cost this connection, and no other.
+          logger.error("a frame from {did} in {room} failed: {error}", { did, room, error });
+          expel(Close.INTERNAL_ERROR, "something went wrong on our side");
+        }
       };
       socket.onclose = () => {
         seat.leave();

@@ -2,6 +2,8 @@
 export const Close = {
   /** The service is stopping: come back, another instance may take you. */
   GOING_AWAY: 1001,
+  /** A fault of ours that nobody foresaw. */
+  INTERNAL_ERROR: 1011,
   /** The room can't be served now: come back later. Your own document holds what was not acknowledged. */
   TRY_AGAIN: 1013,
   /** Your frame makes no sense. Coming back with the same frame will not help. */

@@ -38,10 +38,7 @@ export class Rooms {
       peer.close(Close.GOING_AWAY, "the service is restarting");
       return { receive: () => {}, leave: () => {} };
     }
-    const room = this.#room(name);
-    this.#farewells.get(room)?.();
-    this.#farewells.delete(room);
-    return room.join(peer);
+    return this.#room(name).join(peer);
   }
 
   /**

@@ -4,6 +4,7 @@ import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { testRoomStore } from "./contract.ts";
+import { hookedKv, type KvHooks } from "./hooked_kv.ts";
 
 testRoomStore("KV", async () => {
   const kv = await Deno.openKv(":memory:");
@@ -75,14 +76,50 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
   const stamps = await Promise.all(Array.from({ length: 250 }, (_, n) =>
     committer.commit({
       check: { key: ["n", n], versionstamp: null },
-      sets: [{ key: ["n", n], value: new Uint8Array(8_000) }],
-      bytes: 8_000,
+      sets: [{ key: ["n", n], value: new Uint8Array(9_000) }], // a hundred are more than KV takes
+      bytes: 9_000,
     })));
   assertEquals(stamps.flatMap((stamp, n) => stamp === null ? [n] : []), [7]);
   assertEquals((await kv.get(["n", 7])).value, "taken");
   assertEquals((await keys(kv, ["n"])).length, 250);
   const commits = new Set(stamps).size;
   assert(commits < 250, "no two of them shared a commit");
+});
+
+Deno.test("S6: a compaction that another instance has overtaken changes nothing", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const hooks: KvHooks = {};
+  const ours = new KvRoomStore(hookedKv(kv, hooks)).log("room");
+  const theirs = new KvRoomStore(kv).log("room");
+  await ours.pull();
+  await ours.append(new Uint8Array([1]));
+  await theirs.pull();
+  await theirs.append(new Uint8Array([2]));
+
+  const { promise, resolve: goOn } = Promise.withResolvers<void>();
+  hooks.beforeList = () => promise;
+  const compaction = ours.compact(new Uint8Array([1]));
+  assert(await theirs.compact(new Uint8Array([1, 2])));
+  hooks.beforeList = undefined;
+  assertEquals(await ours.append(new Uint8Array([3])), [new Uint8Array([1, 2])]);
+  goOn();
+  assertEquals(await compaction, false);
+  const stored = await new KvRoomStore(kv).log("room").pull();
+  assertEquals(stored, [new Uint8Array([1, 2]), new Uint8Array([3])]);
+});
+
+Deno.test("S13: a snapshot that does not read back as it was written replaces nothing", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const log = new KvRoomStore(hookedKv(kv, {
+    tamper: (key, value) =>
+      key[2] === "blob" ? (value as Uint8Array).map((byte) => byte ^ 1) : value,
+  })).log("room");
+  await log.pull();
+  await log.append(new Uint8Array([1]));
+  await assertRejects(() => log.compact(new Uint8Array([1])), DamagedRoomError, "read back");
+  await log.append(new Uint8Array([2]));
+  const stored = await new KvRoomStore(kv).log("room").pull();
+  assertEquals(stored, [new Uint8Array([1]), new Uint8Array([2])]);
 });
 
 Deno.test("S12: a store that cannot be opened says so in words", async () => {

@@ -23,6 +23,8 @@ export class MemoryStore implements RoomStore {
   after: (operation: Operation, room: string) => Promise<void> | void = () => {};
   /** Every update that was appended, in order. */
   readonly appended: Uint8Array[] = [];
+  /** How often a log was read. */
+  pulls = 0;
 
   log(room: string): RoomLog {
     return new MemoryLog(this, room);
@@ -57,6 +59,7 @@ class MemoryLog implements RoomLog {
 
   async pull(): Promise<Uint8Array[]> {
     await this.store.before("pull", this.room);
+    this.store.pulls++;
     return this.#unseen();
   }
 

@@ -86,6 +86,17 @@ Deno.test("P6: who comes back before its old line was found dead keeps its place
   assertEquals(bob!.sees, ["alice, again", "bob"]);
 });
 
+Deno.test("P6: nobody else takes the place of somebody who is there", async () => {
+  const { rooms, peers: [alice, bob] } = await meet("alice", "bob");
+  const mallory = named("mallory");
+  mallory.doc.clientID = mallory.awareness.clientID = alice!.doc.clientID;
+  mallory.awareness.states.clear();
+  mallory.awareness.setLocalState({ name: "not alice" });
+  mallory.join(rooms, "room").announce();
+  await settle();
+  assertEquals(bob!.sees, ["alice", "bob"]);
+});
+
 Deno.test("P7: who asks is told who is there", async () => {
   const { peers: [alice] } = await meet("alice", "bob");
   alice!.awareness.states.clear();

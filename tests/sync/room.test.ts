@@ -205,6 +205,20 @@ Deno.test("R7: a room that cannot be loaded closes with 1013 and writes nothing"
   assertEquals(await storedText(store, "room"), "early");
 });
 
+Deno.test("R7: a log with a gap is not served, and not written to", async () => {
+  const { store, rooms } = world();
+  const [first, second] = updatesOf(
+    (text) => text.insert(0, "one "),
+    (text) => text.insert(4, "two"),
+  );
+  await store.log("room").append(second!);
+  const alice = new TestPeer("did:a");
+  alice.sendUpdate(first!);
+  alice.join(rooms, "room");
+  await settle();
+  assertEquals([alice.closed?.code, alice.heard, store.appended.length], [1013, [], 1]);
+});
+
 Deno.test("R8: a room stays in memory for a while after its last peer, and then leaves it", async () => {
   const { clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");

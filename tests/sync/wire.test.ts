@@ -30,6 +30,8 @@ Deno.test("W2: a probe is echoed to the byte, whatever is in it, and to its send
   assertEquals(bob.heard, ["step1", "step2"]);
 });
 
+const POISON = syncFrame(2, poison());
+
 const BAD_FRAMES: Record<string, Uint8Array> = {
   "an empty frame": new Uint8Array(),
   "an unknown type": new Uint8Array([77]),
@@ -43,7 +45,7 @@ const BAD_FRAMES: Record<string, Uint8Array> = {
   "a state vector of noise": syncFrame(0, new Uint8Array([200, 1])),
   "awareness of noise": awarenessFrame(new Uint8Array([5, 1])),
   "awareness that is no JSON": awarenessFrame(new Uint8Array([1, 1, 1, 1, 123])),
-  "an update that breaks the document": syncFrame(2, poison()),
+  "an update that breaks the document": POISON,
 };
 
 for (const [what, frame] of Object.entries(BAD_FRAMES)) {
@@ -62,6 +64,7 @@ for (const [what, frame] of Object.entries(BAD_FRAMES)) {
     commit.open();
     await settle();
     assertEquals(mallory.closed?.code, 4400);
+    assertEquals(store.pulls > 1, frame === POISON, "only poison makes the document be rebuilt");
     assert(mallory.closed!.reason.length > 0);
     assertEquals(alice.closed, null);
     assertEquals(alice.heard.at(-1), "ack 1");

@@ -1,0 +1,53 @@
+/** What a test does to a KV store on its way. */
+export interface KvHooks {
+  /** Awaited before a list is read. May throw. */
+  beforeList?: () => Promise<void> | void;
+  /** Awaited before a commit takes effect. May throw. */
+  beforeCommit?: () => Promise<void> | void;
+  /** Awaited when a commit has taken effect. May throw. */
+  afterCommit?: () => Promise<void> | void;
+  /** What is written in the place of a value. */
+  tamper?: (key: Deno.KvKey, value: unknown) => unknown;
+}
+
+/** A KV store as the code under test sees it, with hooks that may be changed at any time. */
+export function hookedKv(kv: Deno.Kv, hooks: KvHooks): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      if (name === "list") {
+        return async function* (...args: Parameters<Deno.Kv["list"]>) {
+          await hooks.beforeList?.();
+          yield* target.list(...args);
+        };
+      }
+      if (name === "atomic") return () => hookedAtomic(target.atomic(), hooks);
+      const member = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
+
+function hookedAtomic(atomic: Deno.AtomicOperation, hooks: KvHooks): Deno.AtomicOperation {
+  const hooked: Deno.AtomicOperation = new Proxy(atomic, {
+    get(target, name) {
+      if (name === "commit") {
+        return async () => {
+          await hooks.beforeCommit?.();
+          const result = await target.commit();
+          await hooks.afterCommit?.();
+          return result;
+        };
+      }
+      if (name === "set") {
+        return (key: Deno.KvKey, value: unknown) => {
+          target.set(key, hooks.tamper?.(key, value) ?? value);
+          return hooked;
+        };
+      }
+      const member = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) => (member.apply(target, args), hooked);
+    },
+  });
+  return hooked;
+}
