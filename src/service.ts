@@ -91,7 +91,8 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
 async function start(config: SyncServiceConfig, face: Face) {
   const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
   const kv = given === null || typeof given === "string" ? await openKv(given) : given;
-  const store = new KvRoomStore(kv);
+  const store = new KvRoomStore(kv, clock);
+  await store.join();
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
   const parts: Parts = {
     face,
@@ -112,6 +113,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       const deadline = clock.now() + SHUTDOWN_PATIENCE;
       await rooms.shutDown(COMMIT_PATIENCE);
       await parts.connections.allClosed(clock, deadline - clock.now());
+      await store.close();
       if (kv !== given) kv.close();
       logger.info("stopped");
     },

@@ -28,6 +28,9 @@ export class Connections {
     const peer: Peer = {
       did,
       role,
+      get buffered() {
+        return socket.bufferedAmount;
+      },
       send(frame) {
         if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
       },

@@ -1,13 +1,30 @@
 /**
- * Where rooms come to rest. `sync/` knows this interface alone; each engine has a folder of its own
+ * Where rooms come to rest. `sync/` knows these interfaces alone; each engine has a folder of its own
  * and passes the contract in `tests/store/contract.ts`.
  */
 export interface RoomStore {
   /** The log of one room, positioned before its first entry. Reads nothing yet. */
   log(room: string): RoomLog;
+  /**
+   * Calls back whenever another instance may have changed the room's log, or who is present in it. It
+   * may call once too often, and within seconds it calls even if a message was lost. Returns a
+   * function that stops it.
+   */
+  watch(room: string, onChange: (what: Change) => void): () => void;
+  /** The presence that instances tell each other. It is never part of a log. */
+  readonly presence: PresenceBoard;
+  /** Removes a room and everything that belongs to it. Whoever has its log open gets a {@linkcode RoomDeletedError}. */
+  delete(room: string): Promise<void>;
+  /** The names of all rooms that hold anything. */
+  rooms(): AsyncIterable<string>;
   /** Resolves when the store answers. @throws what the engine throws when it does not. */
   ping(): Promise<void>;
+  /** Lets go of what it holds in the background. The underlying store stays open. */
+  close(): Promise<void>;
 }
+
+/** What another instance may have changed. */
+export type Change = "log" | "presence";
 
 /**
  * One reader's and writer's view of a room's log: a snapshot, then the updates that came after it.
@@ -19,12 +36,14 @@ export interface RoomLog {
    * Everything that was stored since this view last looked: the first time the whole room, an empty
    * list for a room that nobody has written.
    * @throws {DamagedRoomError} when what is stored is not what was written.
+   * @throws {RoomDeletedError} when the room was deleted since.
    */
   pull(): Promise<Uint8Array[]>;
   /**
    * Appends one update. When this resolves the update is durable. Resolves with what other writers
    * stored in the meantime, as `pull` would have.
    * After a failure nobody knows whether the update was stored; appending it again is safe.
+   * @throws {RoomDeletedError} when the room was deleted since; nothing was stored then.
    */
   append(update: Uint8Array): Promise<Uint8Array[]>;
   /**
@@ -48,10 +67,28 @@ export interface LogSize {
   bytes: number;
 }
 
+/** Who is present where, from instance to instance. What is told is opaque bytes here. */
+export interface PresenceBoard {
+  /** Whether there is anybody to tell. */
+  readonly hasOthers: boolean;
+  /** Tells the others who is present in a room on this instance; null for nobody. Replaces what it told before. */
+  publish(room: string, present: Uint8Array | null): Promise<void>;
+  /** What the other living instances tell of a room, by instance. */
+  others(room: string): Promise<Map<string, Uint8Array>>;
+}
+
 /** What the store holds for a room is not what was written to it. Nobody may overwrite it. */
 export class DamagedRoomError extends Error {
   override readonly name = "DamagedRoomError";
   constructor(readonly room: string, what: string) {
     super(`room ${JSON.stringify(room)} is damaged in the store: ${what}`);
+  }
+}
+
+/** The room was deleted while its log was open. */
+export class RoomDeletedError extends Error {
+  override readonly name = "RoomDeletedError";
+  constructor(readonly room: string) {
+    super(`room ${JSON.stringify(room)} was deleted`);
   }
 }

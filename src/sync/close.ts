@@ -8,4 +8,6 @@ export const Close = {
   TRY_AGAIN: 1013,
   /** Your frame makes no sense. Coming back with the same frame will not help. */
   BAD_FRAME: 4400,
+  /** The room was deleted. There is nothing to come back to. */
+  ROOM_DELETED: 4404,
 } as const;

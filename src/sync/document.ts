@@ -1,4 +1,8 @@
 import * as Y from "yjs";
+import { pieces } from "./pieces.ts";
+
+/** A large document is sent in pieces of this size: on a phone's bad day one takes a few seconds. */
+const PIECE_BYTES = 256 * 1024;
 
 /** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
 export class MalformedUpdateError extends Error {
@@ -85,10 +89,13 @@ export class Document {
     return [...reach].every(([client, end]) => end <= Y.getState(store, client));
   }
 
-  /** What a peer with this state vector lacks. @throws {MalformedUpdateError} */
-  difference(stateVector: Uint8Array): Uint8Array {
+  /**
+   * What a peer with this state vector lacks, in updates that apply one after the other.
+   * @throws {MalformedUpdateError}
+   */
+  difference(stateVector: Uint8Array): Uint8Array[] {
     try {
-      return Y.encodeStateAsUpdate(this.#doc, stateVector);
+      return pieces(this.#doc, stateVector, PIECE_BYTES);
     } catch (cause) {
       throw new MalformedUpdateError("the state vector cannot be read", { cause });
     }

@@ -6,6 +6,8 @@ export interface Peer {
   readonly did: string;
   /** What it may do. */
   readonly role: Role;
+  /** Bytes that were sent and that its network has not taken yet. */
+  readonly buffered: number;
   /** Sends one frame. Never throws: a connection that is gone is not the room's business. */
   send(frame: Uint8Array): void;
   /** Closes the connection. Frames that were sent before still arrive. */

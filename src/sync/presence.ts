@@ -27,8 +27,11 @@ interface Client {
 
 /** A connection. */
 interface Owner {
-  readonly did: string;
+  readonly did?: string;
 }
+
+/** Another instance, as the owner of the clients that are connected there. */
+class Elsewhere implements Owner {}
 
 const GONE = "null";
 
@@ -45,6 +48,7 @@ export const NOBODY: Uint8Array = encodeEntries([]);
 export class Presence {
   readonly #clients = new Map<number, Client>();
   readonly #owned = new Map<Owner, Set<number>>();
+  readonly #elsewhere = new Map<string, Elsewhere>();
   readonly #departed: number[] = [];
 
   /**
@@ -61,18 +65,7 @@ export class Presence {
 
   /** Forgets a connection. Returns what the others should hear, if anything. */
   leave(owner: Owner): Uint8Array | null {
-    const gone: Entry[] = [];
-    for (const clientId of this.#owned.get(owner) ?? []) {
-      const client = this.#clients.get(clientId)!;
-      client.owner = null;
-      this.#departed.push(clientId);
-      if (client.state === GONE) continue;
-      client.state = GONE;
-      gone.push({ clientId, clock: ++client.clock, state: GONE });
-    }
-    this.#owned.delete(owner);
-    this.#forgetOldest();
-    return encodeSome(gone);
+    return encodeSome(this.#depart(owner, () => true));
   }
 
   /** Everyone who is here, for a peer that has just come; null when nobody is. */
@@ -82,6 +75,57 @@ export class Presence {
       if (state !== GONE) here.push({ clientId, clock, state });
     }
     return encodeSome(here);
+  }
+
+  /** Those who are here by connections of this instance, for other instances to hear; null for nobody. */
+  local(): Uint8Array | null {
+    const here: Entry[] = [];
+    for (const [owner, clientIds] of this.#owned) {
+      if (owner instanceof Elsewhere) continue;
+      for (const clientId of clientIds) {
+        const { clock, state } = this.#clients.get(clientId)!;
+        if (state !== GONE) here.push({ clientId, clock, state });
+      }
+    }
+    return encodeSome(here);
+  }
+
+  /**
+   * Takes what other instances tell, each of them all that it has. Returns what the peers here should
+   * hear, if anything.
+   */
+  hear(told: Map<string, Uint8Array>): Uint8Array | null {
+    const news: Entry[] = [];
+    for (const [instance, bytes] of told) {
+      const owner = this.#elsewhere.get(instance) ?? new Elsewhere();
+      this.#elsewhere.set(instance, owner);
+      const entries = decodeEntries(bytes);
+      news.push(
+        ...entries.map((entry) => this.#adopt(owner, entry)).filter((each) => each !== null),
+      );
+      const present = new Set(entries.map(({ clientId }) => clientId));
+      news.push(...this.#depart(owner, (clientId) => !present.has(clientId)));
+    }
+    for (const [instance, owner] of this.#elsewhere) {
+      if (told.has(instance)) continue;
+      this.#elsewhere.delete(instance);
+      news.push(...this.#depart(owner, () => true));
+    }
+    return encodeSome(news);
+  }
+
+  /** A client of another instance: ours stay ours, and of two others the one with the later news has it. */
+  #adopt(owner: Elsewhere, entry: Entry): Entry | null {
+    const { clientId, clock, state } = entry;
+    const client = this.#clients.get(clientId);
+    if (client !== undefined) {
+      if (client.owner !== null && !(client.owner instanceof Elsewhere)) return null;
+      if (clock <= client.clock) return null;
+      if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
+    }
+    this.#clients.set(clientId, { owner, clock, state, shift: 0 });
+    this.#owned.set(owner, (this.#owned.get(owner) ?? new Set()).add(clientId));
+    return entry;
   }
 
   /** Whether the client id is this connection's, perhaps from now on. */
@@ -95,7 +139,7 @@ export class Presence {
       // A client that comes back, perhaps before its old line was found dead, has used no other id
       // on its new one. Whoever has one of its own is repeating what it heard.
       if (this.#owned.has(owner)) return false;
-      if (client.owner !== null && client.owner.did !== owner.did) return false;
+      if (client.owner !== null && !mayBe(owner, client.owner)) return false;
       if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
       client.owner = owner;
       client.shift = Math.max(0, client.clock + 1 - clock);
@@ -115,12 +159,35 @@ export class Presence {
     return { clientId, clock: shifted, state };
   }
 
+  /** Takes from an owner those of its clients that have gone. Returns what others should hear. */
+  #depart(owner: Owner, hasGone: (clientId: number) => boolean): Entry[] {
+    const gone: Entry[] = [];
+    const clientIds = this.#owned.get(owner) ?? new Set();
+    for (const clientId of [...clientIds].filter(hasGone)) {
+      clientIds.delete(clientId);
+      const client = this.#clients.get(clientId)!;
+      client.owner = null;
+      this.#departed.push(clientId);
+      if (client.state === GONE) continue;
+      client.state = GONE;
+      gone.push({ clientId, clock: ++client.clock, state: GONE });
+    }
+    if (clientIds.size === 0) this.#owned.delete(owner);
+    this.#forgetOldest();
+    return gone;
+  }
+
   #forgetOldest(): void {
     while (this.#departed.length > MAX_DEPARTED) {
       const clientId = this.#departed.shift()!;
       if (this.#clients.get(clientId)?.owner === null) this.#clients.delete(clientId);
     }
   }
+}
+
+/** Whether a newcomer may be who is there already. What another instance is told, it has checked. */
+function mayBe(newcomer: Owner, present: Owner): boolean {
+  return present instanceof Elsewhere || present.did === newcomer.did;
 }
 
 function encodeSome(entries: Entry[]): Uint8Array | null {

@@ -1,7 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
-import { DamagedRoomError, type RoomLog, type RoomStore } from "../store/room_store.ts";
+import {
+  type Change,
+  DamagedRoomError,
+  RoomDeletedError,
+  type RoomLog,
+  type RoomStore,
+} from "../store/room_store.ts";
 import { Close } from "./close.ts";
+import { Delivery, type Encoded } from "./delivery.ts";
 import {
   checkUpdate,
   Document,
@@ -37,6 +44,15 @@ const COMPACT_ENTRY_BYTES = 512;
 /** After a compaction that failed, in ms: it hurts nobody to wait, and a sick store gains from it. */
 const COMPACT_RETRY = 60_000;
 
+/** How often a peer that is behind is looked at, in ms: a buffer of 1 MiB lasts a fast line about as long. */
+const PUMP_MS = 20;
+
+/** How long an encoding of the document is kept for who comes next, in ms: a crowd comes within seconds. */
+const ENCODING_KEPT = 5_000;
+
+/** How soon other instances are told who is present, in ms: four times a second is smooth for a cursor. */
+const PRESENCE_MS = 250;
+
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
 
@@ -62,6 +78,10 @@ interface Member {
   /** When it was last sent something. */
   sentAt: number;
   gap: Gap | null;
+  /** What it is still to be sent of the document. */
+  delivery: Delivery;
+  /** It was not told of changes of presence, for its buffer was full. */
+  missedPresence: boolean;
 }
 
 /** A member has sent something that builds on what nobody here has. It is not acknowledged till we have it. */
@@ -90,7 +110,8 @@ type Arrival =
   | Update
   | { type: "joined"; member: Member }
   | { type: "step1"; member: Member; stateVector: Uint8Array }
-  | { type: "syncStatus"; member: Member; echo: Uint8Array };
+  | { type: "syncStatus"; member: Member; echo: Uint8Array }
+  | { type: "changed" };
 
 /**
  * A room: one document, and the peers that edit it. What arrives while a commit is in flight forms
@@ -113,6 +134,15 @@ export class Room {
   #running: Promise<void> | null = null;
   #compacting = false;
   #compactNotBefore = 0;
+  /** What was sent to who had this state vector, and until when it is kept. */
+  readonly #encodings = new Map<string, { encoded: Encoded; until: number }>();
+  readonly #unwatch: () => void;
+  /** Something was changed elsewhere while nobody was here to see it. */
+  #stale = false;
+  /** Members that are behind are to be looked at: when the timer has run, or the commit is over. */
+  #pump: "idle" | "timed" | "due" = "idle";
+  #telling: (() => void) | null = null;
+  #listening: Promise<void> | null = null;
   #deaf = false;
   #closed = false;
 
@@ -122,6 +152,7 @@ export class Room {
     this.#clock = clock;
     this.#onIdle = onIdle;
     this.#log = store.log(name);
+    this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
 
   /** Nobody is here and nothing is under way: the room may be forgotten. */
@@ -136,7 +167,14 @@ export class Room {
 
   /** Lets a peer in. It is greeted once the document is loaded. */
   join(peer: Peer): Seat {
-    const member: Member = { peer, sentAt: this.#clock.now(), gap: null };
+    const member: Member = {
+      peer,
+      sentAt: this.#clock.now(),
+      gap: null,
+      delivery: new Delivery(peer),
+      missedPresence: false,
+    };
+    if (this.#members.size === 0) this.#lookAround();
     this.#members.add(member);
     this.#enqueue({ type: "joined", member });
     return {
@@ -158,6 +196,7 @@ export class Room {
   /** Closes every connection. What has arrived and is not committed yet stays unacknowledged. */
   close(code: number, reason: string): void {
     this.#closed = true;
+    this.#unwatch();
     this.#arrivals = [];
     for (const member of this.#members) {
       this.#members.delete(member);
@@ -165,6 +204,14 @@ export class Room {
       member.peer.close(code, reason);
     }
     this.#tellIfIdle();
+  }
+
+  /** Lets go of everything. To be called when the room is idle and forgotten. */
+  retire(): void {
+    this.#closed = true;
+    this.#unwatch();
+    this.#telling?.();
+    if (this.#store.presence.hasOthers) this.#publishPresence();
   }
 
   /**
@@ -177,6 +224,7 @@ export class Room {
       if (member.gap !== null) this.#askToFill(member, member.gap);
       if (now - member.sentAt >= SILENCE_MS) this.#send(member, awarenessFrame(NOBODY));
     }
+    for (const [key, { until }] of this.#encodings) if (until <= now) this.#encodings.delete(key);
   }
 
   #receive(member: Member, bytes: Uint8Array): void {
@@ -205,7 +253,7 @@ export class Room {
       case "awareness": {
         const { news, echo } = this.#presence.update(member.peer, frame.entries);
         if (echo !== null) this.#send(member, awarenessFrame(echo));
-        if (news !== null) this.#broadcast(awarenessFrame(news), member);
+        if (news !== null) this.#tellPresence(news, member);
         return;
       }
       case "queryAwareness":
@@ -225,17 +273,55 @@ export class Room {
         const batch = this.#arrivals;
         this.#arrivals = [];
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
-        for (const arrival of batch) this.#answer(arrival);
+        if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
+        for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
+        this.#deliverIfDue();
         this.#compactIfDue();
       }
     } catch (error) {
-      // What the document holds and the store does not, its senders hold too: they bring it back.
-      logger.error("room {room} cannot go on: {error}", { room: this.name, error });
-      this.close(Close.TRY_AGAIN, "the room cannot be served now");
+      this.#giveUp(error);
     } finally {
       this.#running = null;
       this.#tellIfIdle();
     }
+  }
+
+  /** What the document holds and the store does not, its senders hold too: they bring it back. */
+  #giveUp(error: unknown): void {
+    if (error instanceof RoomDeletedError) {
+      return this.close(Close.ROOM_DELETED, "the room was deleted");
+    }
+    logger.error("room {room} cannot go on: {error}", { room: this.name, error });
+    this.close(Close.TRY_AGAIN, "the room cannot be served now");
+  }
+
+  /** The first peer is about to come in: what has happened elsewhere while nobody was here? */
+  #lookAround(): void {
+    if (this.#stale) this.#enqueue({ type: "changed" });
+    this.#stale = false;
+    if (this.#store.presence.hasOthers) this.#listening ??= this.#hearPresence();
+  }
+
+  /** Another instance may have changed something. */
+  #hear(what: Change): void {
+    if (this.#members.size === 0) this.#stale = true;
+    else if (what === "presence") this.#listening ??= this.#hearPresence();
+    else if (!this.#arrivals.some(({ type }) => type === "changed")) {
+      this.#enqueue({ type: "changed" });
+    }
+  }
+
+  /** Merges what other instances have stored, and shows it. */
+  async #catchUp(): Promise<void> {
+    const missed = await this.#persistently(() => this.#log.pull());
+    this.#merge(missed);
+  }
+
+  #merge(stored: Uint8Array[]): void {
+    if (stored.length === 0) return;
+    const document = this.#document!;
+    this.#publish(document.apply(stored));
+    if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
   }
 
   /** The document as it is stored. */
@@ -265,10 +351,11 @@ export class Room {
       }
     }
     if (news === null) return;
-    const missed = await this.#append(news);
+    const update = news;
+    const missed = await this.#persistently(() => this.#log.append(update));
     const senders = new Set(updates.map(({ member }) => member));
-    this.#publish(news, senders.size === 1 ? updates[0]!.member : undefined);
-    if (missed.length > 0) this.#publish(document.apply(missed));
+    this.#publish(update, senders.size === 1 ? updates[0]!.member : undefined);
+    this.#merge(missed);
   }
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */
@@ -287,31 +374,38 @@ export class Room {
     this.#expel(member, error.message);
   }
 
-  async #append(update: Uint8Array): Promise<Uint8Array[]> {
+  /** Does something with the store, again and again if need be. */
+  async #persistently<T>(operation: () => Promise<T>): Promise<T> {
     for (const wait of COMMIT_RETRIES) {
       try {
-        return await this.#log.append(update);
+        return await operation();
       } catch (error) {
-        if (error instanceof DamagedRoomError) throw error;
-        logger.warn("a commit of {room} failed and is tried again: {error}", {
+        if (error instanceof DamagedRoomError || error instanceof RoomDeletedError) throw error;
+        logger.warn("the store failed {room}, and is tried again: {error}", {
           room: this.name,
           error,
         });
         await new Promise<void>((resolve) => this.#clock.after(wait, resolve));
       }
     }
-    return await this.#log.append(update);
+    return await operation();
   }
 
   /** Tells everyone about a change that is durable; its only author knows it already. */
   #publish(update: Uint8Array | null, author?: Member): void {
     if (update === null) return;
     this.#version++;
-    this.#broadcast(updateFrame(update), author);
+    const frame = updateFrame(update);
+    for (const member of this.#members) {
+      // Who is behind will get this with the rest.
+      if (member === author || !member.delivery.live) continue;
+      this.#send(member, frame);
+      if (member.delivery.full) this.#fallBehind(member);
+    }
   }
 
   /** Answers what came with a batch, now that the batch is durable. */
-  #answer(arrival: Arrival): void {
+  #answer(arrival: Exclude<Arrival, { type: "changed" }>): void {
     const { member } = arrival;
     if (!this.#members.has(member)) return;
     switch (arrival.type) {
@@ -333,11 +427,74 @@ export class Room {
 
   #answerStep1(member: Member, stateVector: Uint8Array): void {
     try {
-      this.#send(member, step2Frame(this.#document!.difference(stateVector)));
+      member.delivery.begin(this.#encode(stateVector), this.#clock.now());
+      this.#deliver(member);
     } catch (error) {
       if (!(error instanceof MalformedUpdateError)) throw error;
       this.#expel(member, error.message);
     }
+  }
+
+  /**
+   * What a peer with this state vector lacks; one that was made for another peer will do, for whoever
+   * got it is then sent what has come since. A crowd that comes to a large room costs one encoding.
+   */
+  #encode(stateVector: Uint8Array): Encoded {
+    const key = stateVector.join();
+    const known = this.#encodings.get(key);
+    if (known !== undefined) return known.encoded;
+    const document = this.#document!;
+    const updates = document.difference(stateVector);
+    const last = updates.length - 1;
+    const encoded = {
+      // With step 2 a client believes that it is synced: so that comes last.
+      frames: updates.map((update, n) => n === last ? step2Frame(update) : updateFrame(update)),
+      stateVector: document.stateVector(),
+      version: this.#version,
+    };
+    // Small ones are cheaper to make than to keep.
+    if (last > 0) this.#encodings.set(key, { encoded, until: this.#clock.now() + ENCODING_KEPT });
+    return encoded;
+  }
+
+  /** Goes on with what a member is still to be sent, as far as its pace allows. */
+  #deliver(member: Member): void {
+    const { delivery } = member;
+    while (!delivery.live) {
+      const now = this.#clock.now();
+      const outcome = delivery.goOn(now);
+      if (outcome === "wait") return this.#pumpSoon();
+      if (outcome === "cut") return this.#expel(member, "too slow", Close.TRY_AGAIN);
+      member.sentAt = now;
+      if (outcome.version !== this.#version) delivery.begin(this.#encode(outcome.stateVector), now);
+      else {
+        delivery.finish();
+        if (member.missedPresence) this.#sendPresence(member);
+        member.missedPresence = false;
+      }
+    }
+  }
+
+  #fallBehind(member: Member): void {
+    const { delivery } = member;
+    delivery.fallBehind(this.#document!.stateVector(), this.#version, this.#clock.now());
+    this.#pumpSoon();
+  }
+
+  #pumpSoon(): void {
+    if (this.#pump !== "idle") return;
+    this.#pump = "timed";
+    this.#clock.after(PUMP_MS, () => {
+      this.#pump = "due";
+      // While a commit is under way the document holds what is not durable.
+      if (this.#running === null) this.#deliverIfDue();
+    });
+  }
+
+  #deliverIfDue(): void {
+    if (this.#pump !== "due") return;
+    this.#pump = "idle";
+    for (const member of this.#members) this.#deliver(member);
   }
 
   #noteGap(member: Member, reach: Reach): void {
@@ -382,9 +539,45 @@ export class Room {
     if (everyone !== null) this.#send(member, awarenessFrame(everyone));
   }
 
-  #broadcast(frame: Uint8Array, except?: Member): void {
+  /** Tells everyone here about a change of presence, and soon the other instances. */
+  #tellPresence(news: Uint8Array, except?: Member): void {
+    this.#showPresence(news, except);
+    if (!this.#store.presence.hasOthers) return;
+    this.#telling ??= this.#clock.after(PRESENCE_MS, () => {
+      this.#telling = null;
+      this.#publishPresence();
+    });
+  }
+
+  #showPresence(news: Uint8Array, except?: Member): void {
+    const frame = awarenessFrame(news);
     for (const member of this.#members) {
-      if (member !== except) this.#send(member, frame);
+      if (member === except) continue;
+      if (member.delivery.full) member.missedPresence = true;
+      else this.#send(member, frame);
+    }
+  }
+
+  #publishPresence(): void {
+    this.#store.presence.publish(this.name, this.#presence.local()).catch((error) => {
+      logger.warn("other instances were not told who is in {room}: {error}", {
+        room: this.name,
+        error,
+      });
+    });
+  }
+
+  async #hearPresence(): Promise<void> {
+    try {
+      const news = this.#presence.hear(await this.#store.presence.others(this.name));
+      if (news !== null) this.#showPresence(news);
+    } catch (error) {
+      logger.warn("who is in {room} elsewhere could not be read: {error}", {
+        room: this.name,
+        error,
+      });
+    } finally {
+      this.#listening = null;
     }
   }
 
@@ -393,15 +586,15 @@ export class Room {
     member.peer.send(frame);
   }
 
-  #expel(member: Member, reason: string): void {
-    member.peer.close(Close.BAD_FRAME, reason);
+  #expel(member: Member, reason: string, code: number = Close.BAD_FRAME): void {
+    member.peer.close(code, reason);
     this.#leave(member);
   }
 
   #leave(member: Member): void {
     if (!this.#members.delete(member)) return;
     const news = this.#presence.leave(member.peer);
-    if (news !== null) this.#broadcast(awarenessFrame(news));
+    if (news !== null) this.#tellPresence(news);
     this.#tellIfIdle();
   }
 

@@ -90,6 +90,7 @@ export class Rooms {
     this.#farewells.get(room)?.();
     this.#farewells.delete(room);
     if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+    room.retire();
     if (this.#rooms.size > 0) return;
     this.#stopKeepAlive?.();
     this.#stopKeepAlive = null;

@@ -20,7 +20,7 @@ import {
   SERVICE_ID,
   signToken,
 } from "./service_jwt_maker.ts";
-import { until } from "./until.ts";
+import { until } from "../until.ts";
 
 const alice = await makeAccount(plcDid("alice"), "ES256K");
 const bob = await makeAccount(plcDid("bob"), "ES256");

@@ -7,7 +7,7 @@ import { SigningKeys } from "../../src/auth/signing_keys.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { assertRefused } from "./assert_refused.ts";
 import { type Account, documentOf, makeAccount, plcDid } from "./service_jwt_maker.ts";
-import { until } from "./until.ts";
+import { until } from "../until.ts";
 
 const alice = await makeAccount(plcDid("alice"));
 const rotated = await makeAccount(alice.did, "ES256");

@@ -2,9 +2,10 @@
  * What every engine must do. An engine's own test file calls {@linkcode testRoomStore} with a way to
  * make an empty store; here an update is any bytes, as it is to the engines.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
-import type { RoomLog, RoomStore } from "../../src/store/room_store.ts";
+import { until } from "../until.ts";
+import { RoomDeletedError, type RoomLog, type RoomStore } from "../../src/store/room_store.ts";
 
 /** A fresh store, twice: as two instances of the service would have it open. */
 export interface TwoInstances extends AsyncDisposable {
@@ -100,6 +101,63 @@ export function testRoomStore(engine: string, open: () => Promise<TwoInstances>)
   });
 
   test("S8: a store that is there answers a ping", async ({ ours }) => await ours.ping());
+
+  test("S14: an instance is told of what another appends, and in the long run of nothing else", async (stores) => {
+    const told = { watched: 0, another: 0 };
+    const stops = (["watched", "another"] as const).map((room) =>
+      stores.ours.watch(room, (what) => what === "log" && told[room]++)
+    );
+    const log = stores.theirs.log("watched");
+    await log.pull();
+    for (let n = 0; n < 5; n++) {
+      const before = { ...told };
+      await log.append(bytes(n));
+      await until(() => told.watched > before.watched);
+      if (n > 0) assertEquals(told.another, before.another); // at first it may not know what is news
+    }
+    stops.forEach((stop) => stop());
+  });
+
+  test("S15: a deleted room is empty, and whoever had it open can neither read nor write it", async (stores) => {
+    const [ours, theirs] = [stores.ours.log("room"), stores.theirs.log("room")];
+    await ours.pull();
+    await ours.append(bytes(100_000));
+    await ours.compact(bytes(200_000));
+    await theirs.pull();
+    await stores.ours.log("rooms, another").append(bytes(1));
+    await stores.theirs.delete("room");
+    await assertRejects(() => ours.append(bytes(3)), RoomDeletedError);
+    await assertRejects(() => theirs.pull(), RoomDeletedError);
+    const anew = stores.ours.log("room");
+    assertEquals(await anew.pull(), []);
+    await anew.append(bytes(4));
+    await assertRejects(() => theirs.append(bytes(5)), RoomDeletedError);
+    assertEquals(await stores.theirs.log("room").pull(), [bytes(4)]);
+    assertEquals(await stores.theirs.log("rooms, another").pull(), [bytes(1)]);
+    await stores.ours.delete("never there");
+  });
+
+  test("S16: the rooms that hold anything are listed", async ({ ours, theirs }) => {
+    const names = ["", "a", "a/b", "at://did:plc:x/y/z", "ä", "🎉", "B"].map((name) => `${name}.`);
+    for (const name of names) await ours.log(name).append(bytes(70_000));
+    await ours.delete("B.");
+    assertEquals((await Array.fromAsync(theirs.rooms())).sort(), names.slice(0, -1).sort());
+  });
+
+  test("S17: an instance hears who is present on the others, and nothing of itself", async (stores) => {
+    const [ours, theirs] = [stores.ours.presence, stores.theirs.presence];
+    assert(ours.hasOthers && theirs.hasOthers);
+    const told = Promise.withResolvers<void>();
+    const stop = stores.theirs.watch("room", (what) => what === "presence" && told.resolve());
+    await ours.publish("room", bytes(3));
+    await told.promise;
+    assertEquals([...(await theirs.others("room")).values()], [bytes(3)]);
+    assertEquals((await ours.others("room")).size, 0);
+    assertEquals((await theirs.others("another")).size, 0);
+    await ours.publish("room", null);
+    assertEquals((await theirs.others("room")).size, 0);
+    stop();
+  });
 }
 
 /** One byte per update, so that a set of numbers says what a log holds. A snapshot is such a set. */

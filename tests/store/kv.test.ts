@@ -3,15 +3,23 @@ import { GroupCommit } from "../../src/store/kv/group_commit.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
+import { until } from "../until.ts";
 import { testRoomStore } from "./contract.ts";
 import { hookedKv, type KvHooks } from "./hooked_kv.ts";
 
 testRoomStore("KV", async () => {
   const kv = await Deno.openKv(":memory:");
+  const [ours, theirs] = [new KvRoomStore(kv), new KvRoomStore(kv)];
+  await ours.join();
+  await theirs.join();
+  await until(() => ours.presence.hasOthers);
   return {
-    ours: new KvRoomStore(kv),
-    theirs: new KvRoomStore(kv),
-    [Symbol.asyncDispose]: () => Promise.resolve(kv.close()),
+    ours,
+    theirs,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([ours.close(), theirs.close()]);
+      kv.close();
+    },
   };
 });
 
@@ -72,9 +80,11 @@ Deno.test("S10: a missing log entry is noticed", async () => {
 Deno.test("S11: a group commits together, and a member whose check fails harms no other", async () => {
   using kv = await Deno.openKv(":memory:");
   await kv.set(["n", 7], "taken");
-  const committer = new GroupCommit(kv);
+  const committer = new GroupCommit(kv, { announce: () => {} });
   const stamps = await Promise.all(Array.from({ length: 250 }, (_, n) =>
     committer.commit({
+      room: `room ${n}`,
+      what: "log",
       check: { key: ["n", n], versionstamp: null },
       sets: [{ key: ["n", n], value: new Uint8Array(9_000) }], // a hundred are more than KV takes
       bytes: 9_000,

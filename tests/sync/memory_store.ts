@@ -1,7 +1,14 @@
-import type { LogSize, RoomLog, RoomStore } from "../../src/store/room_store.ts";
+import {
+  type Change,
+  type LogSize,
+  type PresenceBoard,
+  RoomDeletedError,
+  type RoomLog,
+  type RoomStore,
+} from "../../src/store/room_store.ts";
 
 /** What is done to a store. */
-export type Operation = "pull" | "append" | "compact" | "ping";
+export type Operation = "pull" | "append" | "compact" | "publish" | "others" | "delete" | "ping";
 
 interface Entry {
   seq: number;
@@ -14,9 +21,29 @@ interface Stored {
   seq: number;
 }
 
-/** A store in memory that tests can slow down and break. It passes the same contract as the real ones. */
+/** What several instances share. */
+class Disk {
+  readonly rooms = new Map<string, Stored>();
+  readonly presence = new Map<string, Map<MemoryStore, Uint8Array>>();
+  readonly instances = new Set<MemoryStore>();
+
+  room(name: string): Stored {
+    const stored = this.rooms.get(name) ?? { snapshot: null, log: [], seq: 0 };
+    this.rooms.set(name, stored);
+    return stored;
+  }
+
+  /** Tells every instance but the one that did it. */
+  tell(author: MemoryStore, room: string, what: Change): void {
+    for (const instance of this.instances) if (instance !== author) instance.told(room, what);
+  }
+}
+
+/**
+ * One instance's store in memory, which tests can slow down and break. It passes the same contract as
+ * the real ones.
+ */
 export class MemoryStore implements RoomStore {
-  readonly #rooms = new Map<string, Stored>();
   /** Awaited before an operation takes effect: it may wait, or throw. */
   before: (operation: Operation, room: string) => Promise<void> | void = () => {};
   /** Awaited when it has taken effect, and nobody knows yet. */
@@ -25,24 +52,90 @@ export class MemoryStore implements RoomStore {
   readonly appended: Uint8Array[] = [];
   /** How often a log was read. */
   pulls = 0;
+  readonly #watchers = new Map<string, Set<(what: Change) => void>>();
+
+  constructor(readonly disk: Disk = new Disk()) {
+    disk.instances.add(this);
+  }
+
+  /** The store of another instance, on the same disk. */
+  another(): MemoryStore {
+    return new MemoryStore(this.disk);
+  }
 
   log(room: string): RoomLog {
     return new MemoryLog(this, room);
+  }
+
+  watch(room: string, onChange: (what: Change) => void): () => void {
+    this.#watchers.set(room, (this.#watchers.get(room) ?? new Set()).add(onChange));
+    return () => {
+      const watchers = this.#watchers.get(room);
+      watchers?.delete(onChange);
+      if (watchers?.size === 0) this.#watchers.delete(room);
+    };
+  }
+
+  /** How many rooms are watched. */
+  get watched(): number {
+    return this.#watchers.size;
+  }
+
+  told(room: string, what: Change): void {
+    for (const onChange of this.#watchers.get(room) ?? []) onChange(what);
+  }
+
+  readonly presence: PresenceBoard = this.#board();
+
+  #board(): PresenceBoard {
+    const { disk } = this;
+    const here = (room: string) => disk.presence.get(room) ?? new Map<MemoryStore, Uint8Array>();
+    return {
+      get hasOthers() {
+        return disk.instances.size > 1;
+      },
+      publish: async (room, present) => {
+        await this.before("publish", room);
+        const told = here(room);
+        if (present === null) told.delete(this);
+        else told.set(this, present);
+        disk.presence.set(room, told);
+        disk.tell(this, room, "presence");
+      },
+      others: async (room) => {
+        await this.before("others", room);
+        const others = [...here(room)].filter(([instance]) => instance !== this);
+        const names = new Map([...disk.instances].map((instance, n) => [instance, String(n)]));
+        return new Map(others.map(([instance, present]) => [names.get(instance)!, present]));
+      },
+    };
+  }
+
+  async delete(room: string): Promise<void> {
+    await this.before("delete", room);
+    this.disk.rooms.delete(room);
+    this.disk.tell(this, room, "log");
+    this.told(room, "log");
+  }
+
+  async *rooms(): AsyncIterable<string> {
+    for (const [name, { seq }] of this.disk.rooms) if (seq > 0) yield await Promise.resolve(name);
   }
 
   async ping(): Promise<void> {
     await this.before("ping", "");
   }
 
-  stored(room: string): Stored {
-    const stored = this.#rooms.get(room) ?? { snapshot: null, log: [], seq: 0 };
-    this.#rooms.set(room, stored);
-    return stored;
+  close(): Promise<void> {
+    this.disk.instances.delete(this);
+    for (const told of this.disk.presence.values()) told.delete(this);
+    return Promise.resolve();
   }
 }
 
 class MemoryLog implements RoomLog {
   #seen = 0;
+  #known: Stored | null = null;
   #snapshot: Entry | null = null;
 
   constructor(private readonly store: MemoryStore, private readonly room: string) {}
@@ -67,7 +160,9 @@ class MemoryLog implements RoomLog {
     await this.store.before("append", this.room);
     const missed = this.#unseen();
     this.#seen = ++this.#stored.seq;
-    this.#stored.log.push({ seq: this.#seen, update });
+    this.#known = this.#stored;
+    this.#known.log.push({ seq: this.#seen, update });
+    this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
     await this.store.after("append", this.room);
     return missed;
@@ -83,8 +178,12 @@ class MemoryLog implements RoomLog {
     return true;
   }
 
+  /** @throws {RoomDeletedError} when it is not the one that this log began with. */
   get #stored(): Stored {
-    return this.store.stored(this.room);
+    const stored = this.store.disk.room(this.room);
+    this.#known ??= stored.seq > 0 ? stored : null;
+    if (this.#known !== null && this.#known !== stored) throw new RoomDeletedError(this.room);
+    return stored;
   }
 
   #unseen(): Uint8Array[] {

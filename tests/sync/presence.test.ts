@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
-import { settle, world } from "./world.ts";
+import { LINGER, settle, world } from "./world.ts";
 
 /** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
 async function meet(...names: string[]) {
@@ -103,4 +104,65 @@ Deno.test("P7: who asks is told who is there", async () => {
   alice!.awareness.meta.clear();
   alice!.queryAwareness();
   assertEquals(alice!.sees, ["alice", "bob"]);
+});
+
+Deno.test("P8: who is on another instance is seen within half a second, and gone with it", async () => {
+  const { store, clock, rooms } = world();
+  const elsewhere = store.another();
+  const others = new Rooms({ store: elsewhere, clock, linger: LINGER });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
+  const pass = async (ms: number) => {
+    await settle();
+    clock.advance(ms);
+    await settle();
+  };
+  alice.announce();
+  bob.announce();
+  await pass(250);
+  assertEquals([alice.sees, bob.sees], [["alice", "bob"], ["alice", "bob"]]);
+  const carol = named("carol").join(rooms, "room");
+  await pass(0);
+  assertEquals(carol.sees, ["alice", "bob", "carol"]);
+
+  let published = 0;
+  elsewhere.before = (operation) => void (operation === "publish" && published++);
+  for (let n = 0; n < 100; n++) {
+    bob.awareness.setLocalState({ name: `bob at ${n}` });
+    bob.announce();
+    await pass(10);
+  }
+  await pass(250);
+  assertEquals(alice.sees, ["alice", "bob at 99"]);
+  assert(published <= 5, `${published} writes in a second`);
+
+  bob.leave();
+  await pass(250);
+  assertEquals(alice.sees, ["alice"]);
+  bob.join(others, "room").announce();
+  await pass(250);
+  assertEquals(alice.sees, ["alice", "bob at 99"]);
+  await elsewhere.close(); // it dies, and its word with it
+  store.told("room", "presence");
+  await pass(0);
+  assertEquals(alice.sees, ["alice"]);
+});
+
+Deno.test("P8: who moves from one instance to another is seen all the time", async () => {
+  const { store, clock, rooms } = world();
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
+  const pass = async () => {
+    await settle();
+    clock.advance(250);
+    await settle();
+  };
+  for (const peer of [alice, bob]) peer.announce();
+  await pass();
+  bob.join(rooms, "room").announce(); // its old line is not yet found dead
+  await pass();
+  assertEquals(alice.sees, ["alice", "bob"]);
+  bob.awareness.setLocalState({ name: "bob, moved" });
+  bob.announce();
+  await pass();
+  assertEquals(alice.sees, ["alice", "bob, moved"]);
 });

@@ -5,13 +5,16 @@ import { FakeClock } from "../fake_clock.ts";
 import { syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
 import { gate, LINGER, settle, storedText, world } from "./world.ts";
 
+const MB = 1024 * 1024;
+
 Deno.test("R1: nobody is answered before the document is loaded", async () => {
   const { store, rooms } = world();
   new TestPeer("did:a").join(rooms, "room").text.insert(0, "stored");
   await settle();
 
-  const other = new Rooms({ store, clock: new FakeClock(), linger: LINGER });
-  const loading = gate(store, "pull");
+  const elsewhere = store.another();
+  const other = new Rooms({ store: elsewhere, clock: new FakeClock(), linger: LINGER });
+  const loading = gate(elsewhere, "pull");
   const peer = new TestPeer("did:b").join(other, "room");
   peer.probe(1);
   await settle();
@@ -308,18 +311,145 @@ Deno.test("R10: the log is folded into a snapshot as it grows, beside the edits"
   assertEquals(await storedText(store, "room"), "x".repeat(600));
 });
 
-Deno.test("R11: what another instance has stored is merged and shown when the room commits", async () => {
+Deno.test("R11: what another instance stores is merged and shown at once, to its own peers as to ours", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({ store, clock, linger: LINGER });
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room");
   there.join(others, "room");
   await settle();
   there.text.insert(0, "there ");
   await settle();
+  assertEquals(here.text.toString(), "there ");
   here.text.insert(0, "here ");
+  there.text.insert(6, "too");
   await settle();
-  const text = here.text.toString();
-  assertEquals([...text].sort(), [..."here there "].sort());
-  assertEquals(await storedText(store, "room"), text);
+  assertEquals([...here.text.toString()].sort(), [..."here there too"].sort());
+  assertEquals(there.text.toString(), here.text.toString());
+  assertEquals(await storedText(store, "room"), here.text.toString());
+});
+
+Deno.test("R11: what another instance stored while nobody was here is there for the next peer", async () => {
+  const { store, clock, rooms } = world();
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
+  here.join(rooms, "room");
+  there.join(others, "room");
+  await settle();
+  here.leave();
+  const pulls = store.pulls;
+  there.text.insert(0, "meanwhile");
+  await settle();
+  assertEquals(store.pulls, pulls, "it was read although nobody was here");
+  here.join(rooms, "room");
+  await settle();
+  assertEquals(here.text.toString(), "meanwhile");
+});
+
+Deno.test("R12: a room that is deleted closes with 4404 everywhere, and nothing of it comes back", async () => {
+  const { store, clock, rooms } = world();
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
+  here.join(rooms, "room").text.insert(0, "gone");
+  there.join(others, "room");
+  await settle();
+  await store.delete("room");
+  there.text.insert(0, "too late ");
+  there.probe(1);
+  await settle();
+  assertEquals([here.closed?.code, there.closed?.code], [4404, 4404]);
+  assert(!there.heard.includes("ack 1"));
+  const bob = new TestPeer("did:b").join(rooms, "room");
+  await settle();
+  assertEquals([bob.text.toString(), bob.heard], ["", ["step1", "step2"]]);
+});
+
+Deno.test("R13: a peer whose buffer is full is sent nothing, and one difference once it has drained", async () => {
+  const { clock, rooms } = world();
+  const [alice, slow] = [new TestPeer("did:a"), new TestPeer("did:s")];
+  for (const peer of [alice, slow]) peer.join(rooms, "room");
+  await settle();
+  slow.buffered = 2 * MB;
+  for (let n = 0; n < 100; n++) {
+    alice.text.insert(n, "x");
+    await settle();
+    clock.advance(100);
+  }
+  assertEquals(slow.heard.filter((what) => what === "update").length, 1, "its buffer grew");
+  slow.buffered = 0;
+  clock.advance(100);
+  assertEquals(slow.heard.filter((what) => what === "update").length, 1);
+  assertEquals(slow.heard.at(-1), "step2");
+  assertEquals(slow.text.toString(), "x".repeat(100));
+  alice.text.insert(100, "!");
+  await settle();
+  assertEquals(slow.heard.at(-1), "update", "it is not kept up to date again");
+});
+
+Deno.test("R13: a peer that takes nothing for 30 s is closed with 1013; one that is merely slow is not", async () => {
+  const { clock, rooms } = world();
+  const [alice, dead, slow] = ["a", "d", "s"].map((name) => new TestPeer(`did:${name}`));
+  for (const peer of [alice!, dead!, slow!]) peer.join(rooms, "room");
+  await settle();
+  dead!.buffered = slow!.buffered = 60 * MB;
+  alice!.text.insert(0, "x");
+  await settle();
+  for (let second = 0; second < 35; second++) {
+    clock.advance(1_000);
+    slow!.buffered -= MB;
+  }
+  assertEquals([dead!.closed?.code, slow!.closed], [1013, null]);
+});
+
+Deno.test("R14: a large document goes out in pieces that apply on their own, at the peer's pace", async () => {
+  const { clock, rooms } = world();
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  for (let n = 0; n < 40; n++) alice.text.insert(0, String(n % 10).repeat(100_000));
+  await settle();
+  const slow = new TestPeer("did:s");
+  let largest = 0;
+  const send = slow.send.bind(slow);
+  slow.send = (frame) => {
+    largest = Math.max(largest, frame.length);
+    slow.buffered += frame.length;
+    send(frame);
+    assertEquals(slow.doc.store.pendingStructs, null, "a piece needs a later one");
+  };
+  slow.join(rooms, "room");
+  await settle();
+  assert(slow.buffered < 2 * MB && largest < MB, `${slow.buffered} bytes were sent at once`);
+  assert(!slow.heard.includes("step2"), "it was told that it is synced");
+  alice.text.insert(0, "meanwhile ");
+  await settle();
+  for (let n = 0; n < 20; n++) {
+    slow.buffered = 0;
+    clock.advance(20);
+    await settle();
+  }
+  assert(slow.heard.includes("step2"));
+  assertEquals(slow.text.toString(), alice.text.toString());
+});
+
+Deno.test("R15: a crowd that comes to a large room shares one encoding, also while it is edited", async () => {
+  const { clock, rooms } = world();
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  for (let n = 0; n < 20; n++) alice.text.insert(0, String(n % 10).repeat(100_000));
+  await settle();
+  const frames = new Set<Uint8Array>();
+  for (let n = 0; n < 10; n++) {
+    const joiner = new TestPeer(`did:${n}`);
+    const send = joiner.send.bind(joiner);
+    joiner.send = (frame) => {
+      if (frame.length > 100_000) frames.add(frame);
+      send(frame);
+    };
+    joiner.join(rooms, "room");
+    alice.text.insert(0, "!");
+    await settle();
+    clock.advance(20);
+    await settle();
+    assertEquals(joiner.text.toString(), alice.text.toString());
+  }
+  const bytes = [...frames].reduce((sum, { length }) => sum + length, 0);
+  assert(bytes < 3 * MB, `${bytes} bytes were encoded for ten joiners of 2 MB`);
 });

@@ -18,6 +18,8 @@ const SYNC_STATUS = 102;
  */
 export class TestPeer implements Peer {
   readonly role = "writer";
+  /** Bytes that its network has not taken yet: more than none for a slow one. */
+  buffered = 0;
   readonly doc = new Y.Doc();
   readonly text = this.doc.getText("text");
   readonly awareness = new Awareness(this.doc);

@@ -1,9 +1,8 @@
-import { DamagedRoomError, type LogSize, type RoomLog } from "../room_store.ts";
+import { DamagedRoomError, type LogSize, RoomDeletedError, type RoomLog } from "../room_store.ts";
 import { deleteBlob, deleteKeys, readBlob, writeBlob } from "./blobs.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import {
   type BlobRef,
-  EMPTY_HEAD,
   type Head,
   headKey,
   INLINE_BYTES,
@@ -19,7 +18,7 @@ const MAX_READS = 10;
 
 /** One room's log in Deno KV. Its view of the head is what `append` and `compact` check against. */
 export class KvRoomLog implements RoomLog {
-  #head: Head = EMPTY_HEAD;
+  #head: Head = emptyHead();
   #versionstamp: string | null = null;
   /** One change of the head at a time: an append and a compaction of ours must not refute each other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -84,7 +83,7 @@ export class KvRoomLog implements RoomLog {
   async #swapSnapshot(snapshot: Snapshot, seen: Head): Promise<boolean> {
     if (this.#head.snapshot?.blob !== seen.snapshot?.blob) return false;
     return await this.#commitHead({
-      seq: this.#head.seq,
+      ...this.#head,
       snapshot,
       entries: this.#head.entries - seen.entries,
       bytes: this.#head.bytes - seen.bytes,
@@ -94,6 +93,8 @@ export class KvRoomLog implements RoomLog {
   async #commitHead(head: Head, sets: { key: Deno.KvKey; value: unknown }[]): Promise<boolean> {
     const key = headKey(this.room);
     const versionstamp = await this.committer.commit({
+      room: this.room,
+      what: "log",
       check: { key, versionstamp: this.#versionstamp },
       sets: [{ key, value: head }, ...sets],
       bytes: sets.reduce((sum, { value }) => sum + weigh(value), 256),
@@ -109,7 +110,10 @@ export class KvRoomLog implements RoomLog {
     let seenStamp: string | null | undefined;
     for (let reads = 0; reads < MAX_READS; reads++) {
       const entry = await this.kv.get<Head>(headKey(this.room));
-      const head = entry.value ?? EMPTY_HEAD;
+      if (entry.versionstamp === this.#versionstamp) return [];
+      const head = entry.value ?? this.#head;
+      const replaced = this.#versionstamp !== null && entry.value?.id !== this.#head.id;
+      if (replaced || head.deleting) throw new RoomDeletedError(this.room);
       const result = await this.#read(head, since);
       if (!(result instanceof DamagedRoomError)) {
         this.#head = head;
@@ -164,4 +168,9 @@ export class KvRoomLog implements RoomLog {
 
 function weigh(value: unknown): number {
   return value instanceof Uint8Array ? value.length : 256;
+}
+
+/** The head of a room that nobody has written yet. */
+function emptyHead(): Head {
+  return { id: crypto.randomUUID(), seq: 0, snapshot: null, entries: 0, bytes: 0 };
 }

@@ -1,20 +1,28 @@
 /**
- * How a room lies in Deno KV. A room's keys share one prefix, so deleting it is deleting a prefix.
+ * How things lie in Deno KV. A room's keys share one prefix, so deleting it is deleting a prefix.
  *
  * - `["room", name, "head"]` -> {@linkcode Head}; every append and every compaction checks its versionstamp
  * - `["room", name, "log", seq]` -> one update: sealed bytes, or a {@linkcode BlobRef} when it is too large
  * - `["room", name, "blob", id, n]` -> chunk `n` of a blob
+ * - `["instances"]` -> changes whenever an instance comes or goes
+ * - `["instance", id]` -> a number that grows while the instance lives
+ * - `["feed", id]` -> what the instance has changed lately
+ * - `["presence", id, room]` -> who is present in a room on the instance
  */
 import { crc32 } from "node:zlib";
 
 /** Where a room's log ends, and what it starts from. */
 export interface Head {
+  /** Tells a room from another one of the same name that was there before it. */
+  id: string;
   /** Number of the last log entry; the first is 1. */
   seq: number;
   snapshot: Snapshot | null;
   /** Updates after the snapshot, and their bytes. */
   entries: number;
   bytes: number;
+  /** The room is being deleted: its other keys go first. */
+  deleting?: true;
 }
 
 /** The document as it was after log entry `seq`. */
@@ -30,12 +38,11 @@ export interface BlobRef {
   sha256: string;
 }
 
-/** The head of a room that nobody has written yet. */
-export const EMPTY_HEAD: Head = { seq: 0, snapshot: null, entries: 0, bytes: 0 };
-
 /** A KV value ends at 65,536 bytes: https://docs.deno.com/deploy/kv/manual/. The rest is for KV's own framing. */
 export const CHUNK_BYTES = 60 * 1024;
 
+export const roomsPrefix: Deno.KvKey = ["room"];
+export const roomPrefix = (room: string): Deno.KvKey => ["room", room];
 export const headKey = (room: string): Deno.KvKey => ["room", room, "head"];
 export const logPrefix = (room: string): Deno.KvKey => ["room", room, "log"];
 export const logKey = (room: string, seq: number): Deno.KvKey => ["room", room, "log", seq];
@@ -47,6 +54,12 @@ export const chunkKey = (room: string, id: string, n: number): Deno.KvKey => [
   id,
   n,
 ];
+export const instancesKey: Deno.KvKey = ["instances"];
+export const instancePrefix: Deno.KvKey = ["instance"];
+export const instanceKey = (id: string): Deno.KvKey => ["instance", id];
+export const feedKey = (id: string): Deno.KvKey => ["feed", id];
+export const presencePrefix = (id: string): Deno.KvKey => ["presence", id];
+export const presenceKey = (id: string, room: string): Deno.KvKey => ["presence", id, room];
 
 const CRC_BYTES = 4;
 

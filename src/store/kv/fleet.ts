@@ -1,0 +1,118 @@
+import { getLogger } from "@logtape/logtape";
+import type { Clock } from "../../clock.ts";
+import { deleteKeys } from "./blobs.ts";
+import { follow } from "./follow.ts";
+import { feedKey, instanceKey, instancePrefix, instancesKey, presencePrefix } from "./layout.ts";
+
+const logger = getLogger(["tessera", "store"]);
+
+/** How often an instance shows that it lives, and looks who else does, in ms. */
+const BEAT = 3_000;
+
+/** An instance that has not shown itself for so long, in ms, is gone: three beats missed, and a slow store. */
+const SILENCE = 12_000;
+
+interface Other {
+  beat: number;
+  /** When its beat was last seen to change, by our clock: nobody's clock is compared with another's. */
+  changedAt: number;
+}
+
+/** The instances of the service that share one store. */
+export class Fleet {
+  /** This instance. */
+  readonly id: string = crypto.randomUUID();
+  /** The other ones that live. */
+  readonly others = new Set<string>();
+  /** Called when an instance has come or gone. */
+  onChange = () => {};
+  readonly #seen = new Map<string, Other>();
+  #beat = 0;
+  #stop = () => {};
+  #stopFollowing = () => {};
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {}
+
+  /** Joins: the others hear of this instance, and it of them; later, if the store does not answer now. */
+  async join(): Promise<void> {
+    await this.#live();
+    this.#stopFollowing = follow(this.kv, this.clock, [instancesKey], {
+      onValue: () => this.#lookSoon(),
+      onError: (error) => logger.warn("the watch of instances broke off: {error}", { error }),
+    });
+    this.#keepBeating();
+  }
+
+  /** Leaves, and takes along what it told. If the store does not answer, the others find out by themselves. */
+  async leave(): Promise<void> {
+    this.#stop();
+    this.#stopFollowing();
+    await this.#looking;
+    try {
+      await this.#forget(this.id);
+      await this.kv.set(instancesKey, this.id);
+    } catch (error) {
+      logger.warn("this instance could not say that it leaves: {error}", { error });
+    }
+  }
+
+  #keepBeating(): void {
+    this.#stop = this.clock.after(BEAT, () => {
+      this.#live();
+      this.#keepBeating();
+    });
+  }
+
+  async #live(): Promise<void> {
+    try {
+      await this.#show();
+      this.#lookSoon();
+    } catch (error) {
+      logger.warn("this instance could not show that it lives: {error}", { error });
+    }
+    await this.#looking;
+  }
+
+  async #show(): Promise<void> {
+    const atomic = this.kv.atomic().set(instanceKey(this.id), this.#beat + 1, { expireIn: 60_000 });
+    if (this.#beat === 0) atomic.set(instancesKey, this.id);
+    await atomic.commit();
+    this.#beat++;
+  }
+
+  #lookSoon(): void {
+    this.#looking = this.#looking.then(() => this.#look()).catch((error) => {
+      logger.warn("the other instances could not be looked up: {error}", { error });
+    });
+  }
+
+  /** Looks who lives, and cleans up after who does not. */
+  async #look(): Promise<void> {
+    const before = [...this.others].join();
+    const now = this.clock.now();
+    const listed = new Set<string>();
+    for await (const { key, value } of this.kv.list<number>({ prefix: instancePrefix })) {
+      const id = String(key[1]);
+      if (id === this.id) continue;
+      listed.add(id);
+      if (this.#seen.get(id)?.beat !== value) this.#seen.set(id, { beat: value, changedAt: now });
+    }
+    for (const [id, { changedAt }] of this.#seen) {
+      const lives = listed.has(id) && now - changedAt < SILENCE;
+      if (lives) this.others.add(id);
+      else {
+        this.others.delete(id);
+        this.#seen.delete(id);
+        if (listed.has(id)) await this.#forget(id);
+      }
+    }
+    if ([...this.others].join() !== before) this.onChange();
+  }
+
+  async #forget(id: string): Promise<void> {
+    const present = await Array.fromAsync(this.kv.list({ prefix: presencePrefix(id) }));
+    const keys = present.map(({ key }) => key);
+    await deleteKeys(this.kv, [...keys, feedKey(id), instanceKey(id)]);
+  }
+}
