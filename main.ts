@@ -2,8 +2,10 @@ import { getLogger } from "@logtape/logtape";
 import { resolve } from "node:path";
 import project from "./deno.json" with { type: "json" };
 import { type Config, ConfigError, readConfig } from "./src/config.ts";
-import { createSyncService, StoreUnavailableError, type SyncService } from "./src/mod.ts";
 import { configureLogging } from "./src/observe/logging.ts";
+import { run, type Running } from "./src/run.ts";
+import { StoreUnavailableError } from "./src/store/kv/open_kv.ts";
+import { WorkerError, Workers } from "./src/workers.ts";
 
 const logger = getLogger(["tessera"]);
 
@@ -14,35 +16,26 @@ async function main(): Promise<void> {
   });
   await configureLogging(config.logLevel, config.logFormat);
 
-  const server = Deno.serve(
-    { port: config.port, hostname: config.hostname, onListen: () => {} },
-    (request, info) => service.fetch(request, info),
-  );
-  const publicUrl = config.publicUrl ?? `http://localhost:${server.addr.port}`;
-  const { kvPath: kv, serviceDid, ...rest } = config;
-  const service = createSyncService({
-    ...rest,
-    publicUrl,
-    kv,
-    serviceDid: serviceDid ?? undefined,
-  });
-  await service.ready;
+  const running = await run(config, config.port);
+  const workers = new Workers();
+  await workers.start(config.workers - 1, config, running.port);
 
   let stopping: Promise<void> | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => stopping ??= stop(service, server));
+    Deno.addSignalListener(signal, () => stopping ??= stop(running, workers));
   }
-  announce(config, service);
-  await service.warm();
+  announce(config, running);
+  await running.service.warm();
 }
 
-function announce({ kvPath, port, hostname, ...config }: Config, { face }: SyncService): void {
+function announce(config: Config, { service: { face }, port }: Running): void {
   logger.info("Tessera {version} is ready at {url} as {did}; its data lies in {data}", {
     version: project.version,
     url: face.publicUrl,
     did: face.serviceDid,
-    data: whereIs(kvPath),
-    listening: `${hostname}:${port}`,
+    data: whereIs(config.kvPath),
+    listening: `${config.hostname}:${port}`,
+    workers: config.workers,
   });
   if (config.devToken !== null) {
     logger.warn("UNSAFE_DEV_TOKEN IS SET: whoever knows it can be anyone. For development only!");
@@ -60,16 +53,10 @@ function whereIs(kvPath: string | null): string {
   return URL.canParse(kvPath) ? kvPath : resolve(kvPath);
 }
 
-/** How long answers that are under way may take, in ms, once all sockets are closed. */
-const LAST_ANSWERS = 250;
-
 /** Commits, says goodbye, and exits. */
-async function stop(service: SyncService, server: Deno.HttpServer): Promise<void> {
+async function stop(running: Running, workers: Workers): Promise<void> {
   logger.info("stopping");
-  // Not before: Deno's own shutdown closes sockets at once, with edits unread and acknowledgements unsent.
-  await service.shutdown();
-  const answered = server.shutdown();
-  await Promise.race([answered, new Promise((done) => setTimeout(done, LAST_ANSWERS))]);
+  await Promise.all([running.stop(), workers.stop()]);
   Deno.exit(0);
 }
 
@@ -80,7 +67,9 @@ function explain(error: unknown): string {
       error.mistakes.map((m) => `  - ${m}`).join("\n")
     }`;
   }
-  if (error instanceof StoreUnavailableError) return `Tessera cannot start: ${error.message}`;
+  if (error instanceof StoreUnavailableError || error instanceof WorkerError) {
+    return `Tessera cannot start: ${error.message}`;
+  }
   if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) {
     return `Tessera cannot start: ${error.message}`;
   }

@@ -8,6 +8,8 @@ import type { LogFormat } from "./observe/logging.ts";
 export interface Config {
   port: number;
   hostname: string;
+  /** Threads that serve. */
+  workers: number;
   /** Null where it follows from the port, which is known only once the service listens. */
   publicUrl: string | null;
   /** Null where it follows from the public URL. */
@@ -69,6 +71,7 @@ export function readConfig(
   return {
     port: data.PORT,
     hostname: data.HOST,
+    workers: data.WORKERS,
     publicUrl: data.PUBLIC_URL ?? null,
     serviceDid: data.SERVICE_DID ?? data.DID ?? null,
     serviceId: data.SERVICE_ID,
@@ -141,6 +144,7 @@ const always = () => true;
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8000),
   HOST: z.string().default("0.0.0.0"),
+  WORKERS: wholeNumber(1, 64).default(1),
   PUBLIC_URL: publicUrl.optional(),
   SERVICE_DID: did.optional(),
   DID: did.optional(),
@@ -180,6 +184,11 @@ const schema = z.object({
   .refine(({ KV_PATH, DATA_DIR }) => !KV_PATH || !DATA_DIR, {
     path: ["DATA_DIR"],
     message: "cannot be set together with KV_PATH",
+    when: always,
+  })
+  .refine(({ KV_PATH, WORKERS }) => KV_PATH !== ":memory:" || !(WORKERS > 1), {
+    path: ["WORKERS"],
+    message: "cannot share a store in memory",
     when: always,
   })
   .refine(({ DID_CACHE_FRESH, DID_CACHE_STALE }) => !(DID_CACHE_FRESH > DID_CACHE_STALE), {

@@ -8,6 +8,7 @@ Deno.test("C1: with nothing set everything has its default", () => {
   assertEquals(readConfig({}, AT_HOME), {
     port: 8000,
     hostname: "0.0.0.0",
+    workers: 1,
     publicUrl: null,
     serviceDid: null,
     serviceId: "roomy_syncserver",
@@ -35,6 +36,7 @@ Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
       ...readConfig({
         PORT: "0",
         HOST: "::1",
+        WORKERS: "4",
         PUBLIC_URL: "https://sync.example.com/",
         DID: "did:web:sync.example.com",
         SERVICE_ID: "sync",
@@ -53,6 +55,7 @@ Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
     {
       port: 0,
       hostname: "::1",
+      workers: 4,
       publicUrl: "https://sync.example.com",
       serviceDid: "did:web:sync.example.com",
       serviceId: "sync",
@@ -73,6 +76,7 @@ Deno.test("C3: what cannot be used is refused, each by its name", () => {
   const bad: [name: string, value: string][] = [
     ["PORT", "65536"],
     ["PORT", "8e3"],
+    ["WORKERS", "0"],
     ["PUBLIC_URL", "http://sync.example.com"],
     ["PUBLIC_URL", "http://localhost.example.com"],
     ["PUBLIC_URL", "https://sync.example.com/path"],

@@ -42,7 +42,8 @@ export interface RoomLog {
   /**
    * Appends one update. When this resolves the update is durable. Resolves with what other writers
    * stored in the meantime, as `pull` would have.
-   * After a failure nobody knows whether the update was stored; appending it again is safe.
+   * After a failure nobody knows whether the update was stored; appending it again is safe, and what
+   * others stored is handed out by whatever succeeds next.
    * @throws {RoomDeletedError} when the room was deleted since; nothing was stored then.
    */
   append(update: Uint8Array): Promise<Uint8Array[]>;

@@ -28,26 +28,14 @@ export function hookedKv(kv: Deno.Kv, hooks: KvHooks): Deno.Kv {
 }
 
 function hookedAtomic(atomic: Deno.AtomicOperation, hooks: KvHooks): Deno.AtomicOperation {
-  const hooked: Deno.AtomicOperation = new Proxy(atomic, {
-    get(target, name) {
-      if (name === "commit") {
-        return async () => {
-          await hooks.beforeCommit?.();
-          const result = await target.commit();
-          await hooks.afterCommit?.();
-          return result;
-        };
-      }
-      if (name === "set") {
-        return (key: Deno.KvKey, value: unknown) => {
-          target.set(key, hooks.tamper?.(key, value) ?? value);
-          return hooked;
-        };
-      }
-      const member = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      return (...args: unknown[]) => (member.apply(target, args), hooked);
+  const [commit, set] = [atomic.commit.bind(atomic), atomic.set.bind(atomic)];
+  return Object.assign(atomic, {
+    async commit() {
+      await hooks.beforeCommit?.();
+      const result = await commit();
+      await hooks.afterCommit?.();
+      return result;
     },
+    set: (key: Deno.KvKey, value: unknown) => set(key, hooks.tamper?.(key, value) ?? value),
   });
-  return hooked;
 }

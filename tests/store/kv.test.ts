@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { GroupCommit } from "../../src/store/kv/group_commit.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
+import { patientKv } from "../../src/store/kv/patient_kv.ts";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { until } from "../until.ts";
 import { testRoomStore } from "./contract.ts";
@@ -130,6 +131,40 @@ Deno.test("S13: a snapshot that does not read back as it was written replaces no
   await log.append(new Uint8Array([2]));
   const stored = await new KvRoomStore(kv).log("room").pull();
   assertEquals(stored, [new Uint8Array([1]), new Uint8Array([2])]);
+});
+
+Deno.test("S18: an append that fails on the way loses nothing of what it had read", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const hooks: KvHooks = {};
+  const ours = new KvRoomStore(hookedKv(kv, hooks)).log("room");
+  const theirs = new KvRoomStore(kv).log("room");
+  await ours.pull();
+  await theirs.append(new Uint8Array([1]));
+  let commits = 0;
+  hooks.beforeCommit = () => {
+    if (++commits === 2) throw new Error("database is gone");
+  };
+  await assertRejects(() => ours.append(new Uint8Array([2])), Error, "gone");
+  assertEquals(await ours.compact(new Uint8Array([2])), false, "a snapshot without what was read");
+  assertEquals(await ours.append(new Uint8Array([2])), [new Uint8Array([1])]);
+});
+
+Deno.test("S19: a file that another thread has locked is tried again, and nobody hears of it", async () => {
+  using kv = await Deno.openKv(":memory:");
+  let failures = 3;
+  let failure = "database is locked";
+  const patient = patientKv(hookedKv(kv, {
+    beforeCommit: () => {
+      if (failures-- > 0) throw new TypeError(failure);
+    },
+  }));
+  const write = () =>
+    patient.atomic().check({ key: ["a"], versionstamp: null }).set(["a"], 1).commit();
+  assert((await write()).ok);
+  assert(!(await write()).ok);
+  failures = 1;
+  failure = "disk I/O error";
+  await assertRejects(write, TypeError, "disk I/O error");
 });
 
 Deno.test("S12: a store that cannot be opened says so in words", async () => {

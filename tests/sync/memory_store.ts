@@ -137,6 +137,7 @@ class MemoryLog implements RoomLog {
   #seen = 0;
   #known: Stored | null = null;
   #snapshot: Entry | null = null;
+  #read: Uint8Array[] = [];
 
   constructor(private readonly store: MemoryStore, private readonly room: string) {}
 
@@ -153,22 +154,24 @@ class MemoryLog implements RoomLog {
   async pull(): Promise<Uint8Array[]> {
     await this.store.before("pull", this.room);
     this.store.pulls++;
-    return this.#unseen();
+    this.#look();
+    return this.#handOut();
   }
 
   async append(update: Uint8Array): Promise<Uint8Array[]> {
     await this.store.before("append", this.room);
-    const missed = this.#unseen();
+    this.#look();
     this.#seen = ++this.#stored.seq;
     this.#known = this.#stored;
     this.#known.log.push({ seq: this.#seen, update });
     this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
     await this.store.after("append", this.room);
-    return missed;
+    return this.#handOut();
   }
 
   async compact(update: Uint8Array): Promise<boolean> {
+    if (this.#read.length > 0) return false;
     const [seq, replaced] = [this.#seen, this.#snapshot];
     await this.store.before("compact", this.room);
     if (this.#stored.snapshot !== replaced) return false;
@@ -186,12 +189,17 @@ class MemoryLog implements RoomLog {
     return stored;
   }
 
-  #unseen(): Uint8Array[] {
+  /** Reads on to where the log ends now. */
+  #look(): void {
     const { snapshot, log, seq } = this.#stored;
     const entries = snapshot === null ? log : [snapshot, ...log];
-    const unseen = entries.filter((entry) => entry.seq > this.#seen);
+    for (const entry of entries) if (entry.seq > this.#seen) this.#read.push(entry.update);
     this.#seen = seq;
     this.#snapshot = snapshot;
-    return unseen.map(({ update }) => update);
+  }
+
+  /** What was read and not handed out yet. */
+  #handOut(): Uint8Array[] {
+    return this.#read.splice(0);
   }
 }

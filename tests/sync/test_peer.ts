@@ -27,7 +27,7 @@ export class TestPeer implements Peer {
   readonly heard: string[] = [];
   closed: { code: number; reason: string } | null = null;
   #seat: Seat | null = null;
-  #onNews = () => {};
+  #news = Promise.withResolvers<void>();
 
   constructor(readonly did: string) {
     // y-protocols' awareness renews itself on a timer of its own, which no test here needs.
@@ -56,14 +56,12 @@ export class TestPeer implements Peer {
 
   /** Resolves once it has heard this. */
   async hears(what: string): Promise<void> {
-    while (!this.heard.includes(what)) {
-      await new Promise<void>((resolve) => this.#onNews = resolve);
-    }
+    while (!this.heard.includes(what)) await this.#news.promise;
   }
 
   /** Resolves once it has been told that the line is closed. */
   async isClosed(): Promise<{ code: number; reason: string }> {
-    while (this.closed === null) await new Promise<void>((resolve) => this.#onNews = resolve);
+    while (this.closed === null) await this.#news.promise;
     return this.closed;
   }
 
@@ -110,7 +108,13 @@ export class TestPeer implements Peer {
 
   send(frame: Uint8Array): void {
     this.#hear(frame);
-    this.#onNews();
+    this.#tell();
+  }
+
+  /** Wakes whoever waits for something to be heard. */
+  #tell(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
   }
 
   #hear(frame: Uint8Array): void {
@@ -138,7 +142,7 @@ export class TestPeer implements Peer {
   close(code: number, reason: string): void {
     this.closed = { code, reason };
     this.#seat = null;
-    this.#onNews();
+    this.#tell();
   }
 
   #sendSync(write: (encoder: encoding.Encoder) => void): void {

@@ -20,6 +20,8 @@ const MAX_READS = 10;
 export class KvRoomLog implements RoomLog {
   #head: Head = emptyHead();
   #versionstamp: string | null = null;
+  /** Kept here, and not on the way, so that a failure between reading and handing out loses nothing. */
+  #read: Uint8Array[] = [];
   /** One change of the head at a time: an append and a compaction of ours must not refute each other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -35,7 +37,10 @@ export class KvRoomLog implements RoomLog {
   }
 
   pull(): Promise<Uint8Array[]> {
-    return this.#inTurn(() => this.#pull());
+    return this.#inTurn(async () => {
+      await this.#pull();
+      return this.#handOut();
+    });
   }
 
   append(update: Uint8Array): Promise<Uint8Array[]> {
@@ -43,13 +48,14 @@ export class KvRoomLog implements RoomLog {
       const entry = update.length <= INLINE_BYTES
         ? seal(update)
         : await writeBlob(this.kv, this.room, update);
-      const missed: Uint8Array[] = [];
-      while (!await this.#commitEntry(entry, update.length)) missed.push(...await this.#pull());
-      return missed;
+      while (!await this.#commitEntry(entry, update.length)) await this.#pull();
+      return this.#handOut();
     });
   }
 
   async compact(snapshot: Uint8Array): Promise<boolean> {
+    // A view that failed on the way may have read more than it could hand out.
+    if (this.#read.length > 0) return false;
     const seen = this.#head;
     const ref = await writeBlob(this.kv, this.room, snapshot);
     // What was read back is what the next start will read: only then may the old go.
@@ -105,20 +111,29 @@ export class KvRoomLog implements RoomLog {
     return true;
   }
 
-  async #pull(): Promise<Uint8Array[]> {
+  /** What was read and not handed out yet. */
+  #handOut(): Uint8Array[] {
+    const read = this.#read;
+    this.#read = [];
+    return read;
+  }
+
+  /** Reads on to where the log ends now. */
+  async #pull(): Promise<void> {
     const since = this.#head.seq;
     let seenStamp: string | null | undefined;
     for (let reads = 0; reads < MAX_READS; reads++) {
       const entry = await this.kv.get<Head>(headKey(this.room));
-      if (entry.versionstamp === this.#versionstamp) return [];
+      if (entry.versionstamp === this.#versionstamp) return;
       const head = entry.value ?? this.#head;
       const replaced = this.#versionstamp !== null && entry.value?.id !== this.#head.id;
       if (replaced || head.deleting) throw new RoomDeletedError(this.room);
-      const result = await this.#read(head, since);
+      const result = await this.#readLog(head, since);
       if (!(result instanceof DamagedRoomError)) {
         this.#head = head;
         this.#versionstamp = entry.versionstamp;
-        return result;
+        this.#read.push(...result);
+        return;
       }
       // If the head moved while it was read, that was a compaction and no damage: look again.
       if (seenStamp === entry.versionstamp) throw result;
@@ -128,7 +143,7 @@ export class KvRoomLog implements RoomLog {
   }
 
   /** What `head` holds after entry `since`: the snapshot if that is news, then the log. */
-  async #read(head: Head, since: number): Promise<Uint8Array[] | DamagedRoomError> {
+  async #readLog(head: Head, since: number): Promise<Uint8Array[] | DamagedRoomError> {
     const updates: Uint8Array[] = [];
     let seq = since;
     if (head.snapshot !== null && head.snapshot.seq > since) {

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { patientKv } from "./patient_kv.ts";
 
 /** A store that cannot be opened. The message says what to do. */
 export class StoreUnavailableError extends Error {
@@ -13,7 +14,7 @@ export class StoreUnavailableError extends Error {
 export async function openKv(path: string | null): Promise<Deno.Kv> {
   try {
     if (path !== null && isFile(path)) await Deno.mkdir(dirname(path), { recursive: true });
-    return await Deno.openKv(path ?? undefined);
+    return patientKv(await Deno.openKv(path ?? undefined));
   } catch (cause) {
     const what = path === null ? "the platform's KV" : path;
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,0 +1,38 @@
+/** How often a write to a locked file is tried again, and how long to wait at most before, in ms. */
+const TRIES = 20;
+const LONGEST_WAIT = 20;
+
+/**
+ * A KV store whose writes wait for a file that another thread or process has locked. SQLite has one
+ * writer at a time, and KV gives up at once on who comes second; nothing of its write has happened then.
+ */
+export function patientKv(kv: Deno.Kv): Deno.Kv {
+  return new Proxy(kv, {
+    get(target, name) {
+      if (name === "atomic") return () => patientAtomic(target.atomic());
+      const member = Reflect.get(target, name);
+      if (typeof member !== "function") return member;
+      if (name !== "set" && name !== "delete") return member.bind(target);
+      return (...args: unknown[]) => patiently(() => member.apply(target, args));
+    },
+  });
+}
+
+function patientAtomic(atomic: Deno.AtomicOperation): Deno.AtomicOperation {
+  const commit = atomic.commit.bind(atomic);
+  // Its other methods return the object itself, so this one stays in place however it is chained.
+  return Object.assign(atomic, { commit: () => patiently(commit) });
+}
+
+async function patiently<T>(write: () => Promise<T>): Promise<T> {
+  for (let tries = 1; tries < TRIES; tries++) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes("database is locked")) throw error;
+      // At random, or two who met once would meet again.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * LONGEST_WAIT));
+    }
+  }
+  return await write();
+}
