@@ -1,0 +1,82 @@
+import { assert, assertEquals } from "@std/assert";
+import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
+import { Writers } from "../outside/instances.ts";
+import { ServerProcess } from "../outside/server_process.ts";
+import type { TestPeer } from "../sync/test_peer.ts";
+import { until } from "../until.ts";
+import { findKvServer, KvServer } from "./kv_server.ts";
+
+const program = await findKvServer();
+if (program === null) {
+  console.error("SKIPPED: no denokv here. `cargo install denokv --locked` brings it.");
+}
+
+/** A test with a real KV server and so many service processes on it. */
+function testReal(
+  rule: string,
+  count: number,
+  body: (kv: KvServer, servers: ServerProcess[]) => Promise<void>,
+): void {
+  Deno.test({
+    name: rule,
+    ignore: program === null,
+    async fn() {
+      await using kv = await KvServer.start(program!);
+      const env = { ...kv.env, UNSAFE_DEV_TOKEN: DEV_TOKEN };
+      const servers = await Promise.all(
+        Array.from({ length: count }, () => ServerProcess.start(env)),
+      );
+      try {
+        await body(kv, servers);
+      } finally {
+        for (const server of servers) await server[Symbol.asyncDispose]();
+      }
+    },
+  });
+}
+
+testReal(
+  "O11: three processes on a KV server serve one room; one is killed, and nothing is lost",
+  3,
+  async (_, servers) => {
+    const writers = new Writers();
+    const peers: TestPeer[] = [];
+    for (const server of servers) {
+      for (let n = 0; n < 2; n++) peers.push(await writers.join(server, "room"));
+    }
+    for (let round = 1; round <= 10; round++) {
+      const writing = writers.write(10, round);
+      if (round === 5) await servers[0]!.kill();
+      await writing;
+    }
+    const living = peers.slice(2);
+    await until(() => new Set(living.map((peer) => peer.text.toString())).size === 1);
+    for (const peer of living) writers.check(peer.text.toString());
+    const late = await connectPeer(servers[1]!, ALICE, "room");
+    await late.hears("step2");
+    writers.check(late.text.toString());
+    writers.leave();
+    late.leave();
+  },
+);
+
+testReal(
+  "O12: a KV server that stalls for five seconds delays, and loses and acknowledges nothing falsely",
+  2,
+  async (kv, servers) => {
+    const writers = new Writers();
+    const peers: TestPeer[] = [];
+    for (const server of servers) peers.push(await writers.join(server, "room"));
+    await writers.write(10, 1);
+    kv.stall();
+    const writing = writers.write(10, 2);
+    await new Promise((resolve) => setTimeout(resolve, 5_000)); // the stall itself: it is what is tested
+    assert(peers.every((peer) => !peer.heard.includes("ack 2")), "acknowledged by nobody");
+    kv.goOn();
+    await writing;
+    assertEquals(peers.map((peer) => peer.closed), [null, null]);
+    await until(() => peers.every((peer) => peer.text.length === 40));
+    for (const peer of peers) writers.check(peer.text.toString());
+    writers.leave();
+  },
+);
