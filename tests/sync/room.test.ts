@@ -223,7 +223,7 @@ Deno.test("R7: a log with a gap is not served, and not written to", async () => 
 });
 
 Deno.test("R8: a room stays in memory for a while after its last peer, and then leaves it", async () => {
-  const { clock, rooms } = world();
+  const { store, clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");
   await settle();
   alice.leave();
@@ -235,7 +235,7 @@ Deno.test("R8: a room stays in memory for a while after its last peer, and then 
   assertEquals(rooms.size, 1, "it left under its peer");
   alice.leave();
   clock.advance(LINGER);
-  assertEquals(rooms.size, 0);
+  assertEquals([rooms.size, store.watched], [0, 0]);
 });
 
 Deno.test("R8: a room does not leave memory before its last edit is durable", async () => {
