@@ -125,7 +125,7 @@ export class Room {
   readonly #onIdle: (room: Room) => void;
   readonly #members = new Set<Member>();
   readonly #presence = new Presence();
-  #log: RoomLog;
+  readonly #log: RoomLog;
   #document: Document | null = null;
   /** Counts the changes of the document. */
   #version = 0;
@@ -268,7 +268,7 @@ export class Room {
 
   async #run(): Promise<void> {
     try {
-      this.#document ??= await this.#load();
+      this.#document ??= await this.#load(this.#log);
       while (this.#arrivals.length > 0) {
         const batch = this.#arrivals;
         this.#arrivals = [];
@@ -324,13 +324,21 @@ export class Room {
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
   }
 
-  /** The document as it is stored. */
-  async #load(): Promise<Document> {
-    this.#log = this.#store.log(this.name);
+  /** The document as a log has it that was not read yet. */
+  async #load(log: RoomLog): Promise<Document> {
     const document = new Document();
-    document.apply(await this.#log.pull());
+    document.apply(await log.pull());
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
     return document;
+  }
+
+  /** Builds the document anew, and shows what the store had more of than the document that was there. */
+  async #reload(): Promise<void> {
+    const document = await this.#load(this.#store.log(this.name));
+    const missed = await this.#log.pull();
+    document.apply(missed);
+    this.#document = document;
+    for (const update of missed) this.#publish(update);
   }
 
   /** Applies updates together, and makes what is new in them durable, then visible. */
@@ -360,7 +368,7 @@ export class Room {
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */
   async #commitOneByOne(updates: Update[], error: PoisonedError): Promise<void> {
-    this.#document = await this.#load();
+    await this.#reload();
     if (updates.length > 1) {
       for (const update of updates) await this.#commit([update]);
       return;
@@ -586,7 +594,9 @@ export class Room {
     member.peer.send(frame);
   }
 
+  /** An edit may turn out to be bad when its sender has long gone. */
   #expel(member: Member, reason: string, code: number = Close.BAD_FRAME): void {
+    if (!this.#members.has(member)) return;
     member.peer.close(code, reason);
     this.#leave(member);
   }

@@ -44,6 +44,11 @@ export class TestPeer implements Peer {
     return this;
   }
 
+  /** Takes a place that somebody else has got for it. */
+  sit(seat: Seat): void {
+    this.#seat = seat;
+  }
+
   /** Joins over an open socket, and asks for the document. */
   joinOver(socket: WebSocket): this {
     socket.binaryType = "arraybuffer";

@@ -86,3 +86,17 @@ Deno.test("W4: a peer that hears nothing for 20 s is sent a sign of life", async
   assertEquals(alice.heard, ["awareness"]);
   assertEquals(alice.sees.length, 1, "it sees somebody who is not there");
 });
+
+Deno.test("W3: what another instance stored is not lost on the peers when a bad frame spoils the document", async () => {
+  const { store, rooms } = world();
+  const [alice, mallory] = [new TestPeer("did:a"), new TestPeer("did:m")];
+  for (const peer of [alice, mallory]) peer.join(rooms, "room");
+  await settle();
+  const elsewhere = store.another();
+  elsewhere.disk.tell = () => {}; // the message is lost
+  const [update] = updatesOf((text) => text.insert(0, "from elsewhere"));
+  await elsewhere.log("room").append(update!);
+  mallory.sendRaw(POISON);
+  await settle();
+  assertEquals(alice.text.toString(), "from elsewhere");
+});

@@ -1,0 +1,87 @@
+/**
+ * Shows that the simulation can fail: `deno task sim:break [--seeds 200]` breaks a copy of `src/` on
+ * purpose, one way at a time, and says how many worlds notice.
+ */
+import { parseArgs } from "node:util";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** A deliberate fault: what is replaced by what, in which file. */
+const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
+  {
+    name: "acknowledge before the commit",
+    file: "src/sync/room.ts",
+    replace: `await this.#commit(batch.filter((arrival) => arrival.type === "update"));`,
+    by: `this.#commit(batch.filter((arrival) => arrival.type === "update")).catch(() => {});`,
+  },
+  {
+    name: "clear what has arrived after the await",
+    file: "src/sync/room.ts",
+    replace: `for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);`,
+    by: `this.#arrivals = [];
+        for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);`,
+  },
+  {
+    name: "skip the load gate",
+    file: "src/sync/room.ts",
+    replace: "this.#document ??= await this.#load(this.#log);",
+    by: "this.#document ??= new Document();",
+  },
+  {
+    name: "drop what other instances stored",
+    file: "src/sync/room.ts",
+    replace: "    this.#merge(missed);\n  }\n\n  /** One of these",
+    by: "  }\n\n  /** One of these",
+  },
+  {
+    name: "acknowledge an update with a gap",
+    file: "src/sync/room.ts",
+    replace: "if (arrival.gap) this.#noteGap(member, arrival.gap);",
+    by: "if (arrival.gap) this.#noteWhole(member);",
+  },
+  {
+    name: "keep an update that waits for its parents",
+    file: "src/sync/document.ts",
+    replace: "    store.pendingStructs = null;\n    store.pendingDs = null;\n    return true;",
+    by: "    return true;",
+  },
+  {
+    name: "leave the document spoilt by a bad update",
+    file: "src/sync/room.ts",
+    replace: "    await this.#reload();\n",
+    by: "",
+  },
+  {
+    name: "forget to say who has gone",
+    file: "src/sync/presence.ts",
+    replace: "gone.push({ clientId, clock: ++client.clock, state: GONE });",
+    by: "",
+  },
+];
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: { seeds: { type: "string", default: "200" } },
+});
+
+for (const { name, file, replace, by } of BREAKS) {
+  const copy = await Deno.makeTempDir();
+  for (const part of ["src", "tests", "deno.json", "deno.lock"]) {
+    await new Deno.Command("cp", { args: ["-r", `${ROOT}${part}`, copy] }).output();
+  }
+  const source = await Deno.readTextFile(`${copy}/${file}`);
+  if (!source.includes(replace)) throw new Error(`"${name}" finds nothing to break in ${file}`);
+  await Deno.writeTextFile(`${copy}/${file}`, source.replace(replace, by));
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-all", "tests/sim/main.ts", "--seeds", values.seeds],
+    cwd: copy,
+    stderr: "null",
+  }).output();
+  const printed = new TextDecoder().decode(stdout);
+  const seeds = [...printed.matchAll(/^seed (\d+):/gm)].map(([, seed]) => seed);
+  const died = printed.includes(" worlds passed") ? "" : ", and the rest of the run";
+  console.log(
+    `${seeds.length} of ${values.seeds}${died}: ${name} (${seeds.slice(0, 5).join(", ")})`,
+  );
+  await Deno.remove(copy, { recursive: true });
+}

@@ -1,0 +1,209 @@
+import * as encoding from "lib0/encoding";
+import * as Y from "yjs";
+import { Rooms } from "../../src/sync/rooms.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { MemoryStore } from "../sync/memory_store.ts";
+import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
+import { Chance } from "./chance.ts";
+import { SimPeer } from "./sim_peer.ts";
+import { SimStore } from "./sim_store.ts";
+
+const ROOM = "room";
+const LINGER = 60_000;
+
+/** What a run found. */
+export interface Verdict {
+  seed: number;
+  faults: string[];
+  trace: string[];
+}
+
+interface Instance {
+  rooms: Rooms;
+  store: SimStore;
+}
+
+/** Instances, their store, their peers and the network between: a world that a seed unfolds. */
+class World {
+  readonly chance: Chance;
+  readonly clock = new FakeClock();
+  readonly trace: string[] = [];
+  readonly peers: SimPeer[];
+  instances: Instance[] = [];
+
+  constructor(seed: number) {
+    this.chance = new Chance(seed);
+    const count = 1 + this.chance.below(3);
+    for (let n = 0; n < count; n++) this.instances.push(this.#start(this.instances[0]?.store));
+    this.peers = Array.from(
+      { length: 2 + this.chance.below(4) },
+      (_, n) => new SimPeer(String.fromCharCode(97 + n), this.clock, this.chance),
+    );
+  }
+
+  /** Something happens, and some time passes. */
+  async step(): Promise<void> {
+    const peer = this.chance.pick(this.peers);
+    const n = this.chance.below(this.instances.length);
+    const instance = this.instances[n]!;
+    switch (this.chance.below(16)) {
+      case 0:
+        if (peer.online) this.#note(`${peer.name} is cut off`, () => peer.disconnect());
+        break;
+      case 1:
+        this.#note(`the store of ${n} is ill`, () => instance.store.health = "ill");
+        break;
+      case 2:
+        this.#note(`the store of ${n} stalls`, () => instance.store.health = "stalled");
+        break;
+      case 3:
+      case 4:
+        this.#note(`the store of ${n} is well`, () => instance.store.health = "well");
+        break;
+      case 5:
+        if (this.chance.once(3)) this.#note(`instance ${n} dies`, () => this.#replace(n));
+        break;
+      case 6:
+        if (this.chance.once(3)) {
+          this.#note(`${peer.name} sends rubbish`, () => this.#sendRubbish(peer));
+        }
+        break;
+      case 7:
+        this.#note("much time passes", () => this.clock.advance(this.chance.below(20_000)));
+        break;
+      case 8:
+      case 9:
+        this.#note(`${peer.name} asks`, () => peer.ask());
+        break;
+      default:
+        if (!peer.online && this.chance.once(2)) {
+          this.#note(`${peer.name} comes to ${n}`, () => peer.connect(instance.rooms, ROOM));
+        } else this.#note(`${peer.name} edits`, () => peer.edit());
+    }
+    await this.pass(this.chance.below(100));
+  }
+
+  /** Lets time pass, a little at a time, so that what waits for each other can follow. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left >= 0; left -= 10) {
+      this.clock.advance(10);
+      await turn();
+    }
+  }
+
+  /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
+  async heal(): Promise<void> {
+    for (const { store } of this.instances) store.health = "well";
+    for (let round = 0; round < 6; round++) {
+      for (const peer of this.peers) {
+        if (!peer.online) peer.connect(this.chance.pick(this.instances).rooms, ROOM);
+        peer.renew();
+        peer.ask();
+      }
+      await this.pass(6_000);
+    }
+  }
+
+  /** What is not as it must be. */
+  async faults(): Promise<string[]> {
+    const faults: string[] = [];
+    const stored = new Y.Doc();
+    const disk = new MemoryStore(this.instances[0]!.store.disk);
+    for (const update of await disk.log(ROOM).pull()) Y.applyUpdate(stored, update);
+    await disk.close();
+    const truth = {
+      words: stored.getArray("words").toJSON(),
+      text: stored.getText("text").toString(),
+    };
+    const words = new Set<string>(truth.words);
+    for (const peer of this.peers) {
+      const seen = { words: peer.words.toJSON(), text: peer.text.toString() };
+      if (JSON.stringify(seen) !== JSON.stringify(truth)) {
+        faults.push(`${peer.name} differs from the store`);
+      }
+      for (const word of peer.acknowledged) {
+        if (!words.has(word)) faults.push(`${word} was acknowledged and is lost`);
+      }
+      if (peer.doc.store.pendingStructs !== null) {
+        faults.push(`${peer.name} waits for what nobody has`);
+      }
+      faults.push(...peer.faults);
+      const names = this.peers.map(({ name }) => name).join();
+      if (peer.sees.join() !== names) {
+        faults.push(`${peer.name} sees ${peer.sees}, and not ${names}`);
+      }
+    }
+    if (words.has("evil")) faults.push("what was refused is there");
+    return faults;
+  }
+
+  /** Everyone goes, and so must every room. */
+  async leave(): Promise<string[]> {
+    const faults: string[] = [];
+    const [first, ...others] = this.peers;
+    first!.disconnect();
+    await this.pass(12_000);
+    const names = others.map(({ name }) => name).join();
+    for (const peer of others) {
+      if (peer.sees.join() !== names) faults.push(`${peer.name} sees a ghost in ${peer.sees}`);
+    }
+    for (const peer of others) peer.disconnect();
+    await this.pass(6_000);
+    this.clock.advance(LINGER);
+    await this.pass(LINGER / 10);
+    this.clock.advance(LINGER);
+    await turn();
+    for (const [n, { rooms, store }] of this.instances.entries()) {
+      if (rooms.size > 0 || store.watched > 0) {
+        faults.push(`instance ${n} keeps a room that everyone has left`);
+      }
+    }
+    return faults;
+  }
+
+  #start(first?: SimStore): Instance {
+    const store = new SimStore(this.clock, this.chance, [ROOM], first);
+    return { store, rooms: new Rooms({ store, clock: this.clock, linger: LINGER }) };
+  }
+
+  /** An instance dies in the midst of whatever it does, and another one starts. */
+  #replace(n: number): void {
+    const dead = this.instances[n]!;
+    this.instances[n] = this.#start(dead.store);
+    dead.store.die();
+    for (const peer of this.peers) if (peer.rooms === dead.rooms) peer.disconnect();
+  }
+
+  #sendRubbish(peer: SimPeer): void {
+    // Below 100, or noise that looks like a probe would come back and confuse its sender.
+    const noise = Uint8Array.from({ length: this.chance.below(30) }, () => this.chance.below(100));
+    const [, gapped] = updatesOf((text) => text.insert(0, "a"), (text) => text.insert(1, "evil"));
+    if (this.chance.once(3)) return peer.sendGapped(gapped!);
+    peer.sendRaw(this.chance.pick([
+      noise,
+      syncFrame(2, noise),
+      syncFrame(2, poison()),
+      encoding.encode((encoder) => encoding.writeVarUint(encoder, 77)),
+    ]));
+  }
+
+  #note(what: string, happen: () => void): void {
+    this.trace.push(`${String(this.clock.now() % 1e8).padStart(8)} ${what}`);
+    happen();
+  }
+}
+
+/** Lets everything run that waits for nothing but its turn. No chain of promises here is longer. */
+async function turn(): Promise<void> {
+  for (let hop = 0; hop < 100; hop++) await null;
+}
+
+/** Lets the world of a seed unfold, and says what went wrong in it. */
+export async function simulate(seed: number, steps = 60): Promise<Verdict> {
+  const world = new World(seed);
+  for (let n = 0; n < steps; n++) await world.step();
+  await world.heal();
+  const faults = await world.faults();
+  faults.push(...await world.leave());
+  return { seed, faults, trace: world.trace };
+}
