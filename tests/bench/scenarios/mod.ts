@@ -1,0 +1,21 @@
+import { paced } from "./paced.ts";
+import { saturated } from "./saturated.ts";
+import type { Scenario } from "./scenario.ts";
+
+/** Rooms x clients, unless a name says what else. */
+export const SCENARIOS: Scenario[] = [
+  saturated("1x50", { rooms: 1, writers: 1, readers: 49 }, true),
+  saturated("50x4", { rooms: 50, writers: 1, readers: 3 }, true),
+  saturated("1x500", { rooms: 1, writers: 1, readers: 499 }, false),
+  saturated("many-writers", { rooms: 1, writers: 20, readers: 20 }, false),
+  paced("paced", { rooms: 100, writers: 1, readers: 3 }, {
+    period: 50,
+    warmUp: 1_500,
+    measure: { short: 4_000, long: 15_000 },
+  }, true),
+  paced("slow-typers", { rooms: 2_500, writers: 1, readers: 3 }, {
+    period: 10_000,
+    warmUp: 2_000,
+    measure: { short: 10_000, long: 30_000 },
+  }, false),
+];
