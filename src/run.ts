@@ -1,15 +1,18 @@
 import type { Config } from "./config.ts";
 import { createSyncService, type SyncService } from "./service.ts";
 
-/** How long answers that are under way may take, in ms, once all sockets are closed. */
-const LAST_ANSWERS = 250;
+/**
+ * How long goodbyes and last answers may be under way, in ms. A process that ends with bytes unread
+ * resets its connections, and a reset throws away what the other side has not read yet.
+ */
+const LAST_WORDS = 500;
 
 /** One listener, and the service behind it. */
 export interface Running {
   service: SyncService;
   /** The port that it listens on. */
   port: number;
-  /** Commits, says goodbye, and is gone. */
+  /** Commits, says goodbye, and is ready to be ended. */
   stop(): Promise<void>;
 }
 
@@ -36,10 +39,9 @@ export async function run(config: Config, port: number): Promise<Running> {
     service,
     port: server.addr.port,
     async stop() {
-      // Not before: Deno's own shutdown closes sockets at once, with edits unread and acknowledgements unsent.
+      // And not `server.shutdown`, which closes sockets at once, with edits unread.
       await service.shutdown();
-      const answered = server.shutdown();
-      await Promise.race([answered, new Promise((done) => setTimeout(done, LAST_ANSWERS))]);
+      await new Promise((done) => setTimeout(done, LAST_WORDS));
     },
   };
 }

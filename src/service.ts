@@ -21,7 +21,7 @@ const ROOM_LINGER = 60_000;
  * A shutdown must be over within the 5 s that Deno Deploy gives, in ms. The store has until
  * `COMMIT_PATIENCE` to take what has arrived; what is left is for the clients to say goodbye.
  */
-const SHUTDOWN_PATIENCE = 4_500;
+const SHUTDOWN_PATIENCE = 4_250;
 const COMMIT_PATIENCE = 3_500;
 
 /** How a sync service is set up. Durations are in milliseconds. */
