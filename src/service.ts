@@ -99,6 +99,7 @@ async function start(config: SyncServiceConfig, face: Face) {
     authenticator: authenticatorOf(config, face, kv, clock),
     tickets: new Tickets(kv, clock),
     policy: config.policy ?? openPolicy,
+    rooms,
     connections: new Connections(rooms),
     store,
     clock,

@@ -4,6 +4,7 @@ import type { Tickets } from "../auth/tickets.ts";
 import type { Clock } from "../clock.ts";
 import type { Connections } from "../socket/connections.ts";
 import type { RoomStore } from "../store/room_store.ts";
+import type { Rooms } from "../sync/rooms.ts";
 
 /** What stands before the name in an NSID: https://atproto.com/specs/nsid. */
 export type NsidPrefix = `${string}.${string}`;
@@ -28,6 +29,7 @@ export interface Parts {
   authenticator: Authenticator;
   tickets: Tickets;
   policy: AccessPolicy;
+  rooms: Rooms;
   connections: Connections;
   store: RoomStore;
   clock: Clock;

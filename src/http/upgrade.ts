@@ -10,6 +10,9 @@ const SUB_PROTOCOL = "authorization";
 /** A socket that has not answered a ping for this long, in seconds, is gone. */
 const IDLE_TIMEOUT = 30;
 
+/** When to come back to a damaged room, in seconds: a repair is noticed within a minute. */
+const DAMAGE_RETRY = 60;
+
 /**
  * Opens a socket: `/sync/<room>` or `/sync/as/<did>/<room>`, with the ticket in
  * `Sec-WebSocket-Protocol: authorization, <ticket>`. Whoever is refused is refused before the
@@ -31,6 +34,10 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
     throw new Refusal("Forbidden", 403, "The ticket is for another room.");
   }
   const role = await roleIn(parts.policy, did, target.room);
+  if (parts.rooms.isDamaged(target.room)) {
+    const words = "What is stored of this room is damaged; whoever runs the service has been told.";
+    throw new Refusal("RoomDamaged", 503, words, { retryAfter: DAMAGE_RETRY });
+  }
   const { socket, response } = Deno.upgradeWebSocket(request, {
     protocol: protocols.answer,
     idleTimeout: IDLE_TIMEOUT,

@@ -71,6 +71,8 @@ export interface RoomOptions {
   clock: Clock;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
+  /** Called when what is stored of the room cannot be served. It is about to close. */
+  onDamage(error: DamagedRoomError): void;
 }
 
 interface Member {
@@ -123,6 +125,7 @@ export class Room {
   readonly #store: RoomStore;
   readonly #clock: Clock;
   readonly #onIdle: (room: Room) => void;
+  readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #members = new Set<Member>();
   readonly #presence = new Presence();
   readonly #log: RoomLog;
@@ -146,11 +149,12 @@ export class Room {
   #deaf = false;
   #closed = false;
 
-  constructor({ name, store, clock, onIdle }: RoomOptions) {
+  constructor({ name, store, clock, onIdle, onDamage }: RoomOptions) {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
     this.#onIdle = onIdle;
+    this.#onDamage = onDamage;
     this.#log = store.log(name);
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
@@ -291,7 +295,8 @@ export class Room {
     if (error instanceof RoomDeletedError) {
       return this.close(Close.ROOM_DELETED, "the room was deleted");
     }
-    logger.error("room {room} cannot go on: {error}", { room: this.name, error });
+    if (error instanceof DamagedRoomError) this.#onDamage(error);
+    else logger.error("room {room} cannot go on: {error}", { room: this.name, error });
     this.close(Close.TRY_AGAIN, "the room cannot be served now");
   }
 
@@ -327,7 +332,13 @@ export class Room {
   /** The document as a log has it that was not read yet. */
   async #load(log: RoomLog): Promise<Document> {
     const document = new Document();
-    document.apply(await log.pull());
+    const stored = await log.pull();
+    try {
+      document.apply(stored);
+    } catch (error) {
+      if (!(error instanceof PoisonedError)) throw error;
+      throw new DamagedRoomError(this.name, "something in it cannot be applied");
+    }
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
     return document;
   }

@@ -1,11 +1,17 @@
+import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
-import type { RoomStore } from "../store/room_store.ts";
+import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
 import { Close } from "./close.ts";
 import type { Peer } from "./peer.ts";
 import { Room, type Seat } from "./room.ts";
 
 /** How often silent lines are looked for, in ms: often enough for a client that gives up after 30 s. */
 const KEEP_ALIVE_MS = 5_000;
+
+const logger = getLogger(["tessera", "sync"]);
+
+/** How soon a damaged room is read again, in ms: soon after its repair, and not for every client that knocks. */
+const DAMAGE_RECHECK = 60_000;
 
 /** What the rooms need from outside. */
 export interface RoomsOptions {
@@ -20,6 +26,8 @@ export class Rooms {
   readonly #options: RoomsOptions;
   readonly #rooms = new Map<string, Room>();
   readonly #farewells = new Map<Room, () => void>();
+  /** Rooms that were found damaged, and when they may be read again. */
+  readonly #damaged = new Map<string, number>();
   #stopKeepAlive: (() => void) | null = null;
   #shuttingDown = false;
 
@@ -32,11 +40,16 @@ export class Rooms {
     return this.#rooms.size;
   }
 
+  /** Whether the room was found damaged a moment ago, and nobody is let in. */
+  isDamaged(name: string): boolean {
+    return this.#options.clock.now() < (this.#damaged.get(name) ?? -Infinity);
+  }
+
   /** Seats a peer in a room. */
   join(name: string, peer: Peer): Seat {
-    if (this.#shuttingDown) {
-      peer.close(Close.GOING_AWAY, "the service is restarting");
-      return { receive: () => {}, leave: () => {} };
+    if (this.#shuttingDown) return turnAway(peer, Close.GOING_AWAY, "the service is restarting");
+    if (this.isDamaged(name)) {
+      return turnAway(peer, Close.TRY_AGAIN, "the room cannot be served now");
     }
     return this.#room(name).join(peer);
   }
@@ -67,7 +80,13 @@ export class Rooms {
     const known = this.#rooms.get(name);
     if (known !== undefined && !known.closed) return known;
     const { store, clock } = this.#options;
-    const room = new Room({ name, store, clock, onIdle: (room) => this.#sayFarewell(room) });
+    const room = new Room({
+      name,
+      store,
+      clock,
+      onIdle: (room) => this.#sayFarewell(room),
+      onDamage: (error) => this.#noteDamage(error),
+    });
     this.#rooms.set(name, room);
     this.#stopKeepAlive ??= this.#keepAlive();
     return room;
@@ -90,10 +109,22 @@ export class Rooms {
     this.#farewells.get(room)?.();
     this.#farewells.delete(room);
     if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+    if (!this.isDamaged(room.name)) this.#damaged.delete(room.name);
     room.retire();
     if (this.#rooms.size > 0) return;
     this.#stopKeepAlive?.();
     this.#stopKeepAlive = null;
+  }
+
+  /** Reported once, however many clients come and find it so. */
+  #noteDamage({ room, message }: DamagedRoomError): void {
+    const isKnown = this.#damaged.has(room);
+    this.#damaged.set(room, this.#options.clock.now() + DAMAGE_RECHECK);
+    if (isKnown) return;
+    logger.error("{damage}. Nobody is let in; `deno task doctor` tells more", {
+      room,
+      damage: message,
+    });
   }
 
   #keepAlive(): () => void {
@@ -102,4 +133,9 @@ export class Rooms {
       this.#stopKeepAlive = this.#keepAlive();
     });
   }
+}
+
+function turnAway(peer: Peer, code: number, reason: string): Seat {
+  peer.close(code, reason);
+  return { receive: () => {}, leave: () => {} };
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { open, sharedToken, type SyncServiceConfig, verify } from "../../src/mod.ts";
+import { until } from "../until.ts";
 import { handshake } from "./handshake.ts";
 import { ALICE, BOB, DEV_TOKEN, GET_TICKET, startService, TOKEN } from "./service.ts";
 
@@ -132,6 +133,17 @@ Deno.test("U6: no ticket, and what is no ticket, is a 401", async () => {
     "401 AuthMissing",
     "a ticket in a URL",
   );
+});
+
+Deno.test("U12: a damaged room lets nobody in, before the upgrade, and the others go on", async () => {
+  await using it = await listen();
+  await it.kv.set(["room", "notes", "log", 1], new Uint8Array([1, 2, 3]));
+  assertEquals(await it.knock("/sync/notes", await it.ticket("notes")), "101 authorization");
+  // Whoever came first has found it out.
+  await until(async () =>
+    await it.knock("/sync/notes", await it.ticket("notes")) === "503 RoomDamaged"
+  );
+  assertEquals(await it.knock("/sync/diary", await it.ticket("diary")), "101 authorization");
 });
 
 Deno.test("U7: an expired ticket is a 401", async () => {

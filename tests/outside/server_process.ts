@@ -1,7 +1,5 @@
 import project from "../../deno.json" with { type: "json" };
 
-/** The flags of `deno task start`: what is tested runs with the permissions of what is used. */
-const START_FLAGS = project.tasks.start.split(" ").slice(1, -1);
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** The service as its users run it: a process, its settings in the environment, its log on its outputs. */
@@ -57,19 +55,41 @@ export class ServerProcess implements AsyncDisposable {
 }
 
 /** Runs it until it ends by itself: its exit code, and what it printed. */
-export async function runToEnd(
+export function runToEnd(env: Record<string, string>): Promise<Ended> {
+  return runTask("start", [], env);
+}
+
+/** How a process ended. */
+export interface Ended {
+  code: number;
+  printed: string;
+}
+
+/** Runs `deno task <task> <args>` until it ends. */
+export async function runTask(
+  task: keyof typeof project.tasks,
+  args: string[],
   env: Record<string, string>,
-): Promise<{ code: number; printed: string }> {
-  const child = spawn(env);
+): Promise<Ended> {
+  const child = spawn(env, task, args);
   const lines: string[] = [];
   await readLines(child, (line) => lines.push(line));
   return { code: (await child.status).code, printed: lines.join("\n") };
 }
 
-/** One process, not `deno task` with a child, so that a signal reaches the service itself. */
-function spawn(env: Record<string, string>): Deno.ChildProcess {
+/**
+ * What a task would start, with its permissions. One process, not `deno task` with a child, so that a
+ * signal reaches the program itself.
+ */
+function spawn(
+  env: Record<string, string>,
+  task: keyof typeof project.tasks = "start",
+  args: string[] = [],
+): Deno.ChildProcess {
+  const [, ...flags] = project.tasks[task].split(" ");
   return new Deno.Command(Deno.execPath(), {
-    args: [...START_FLAGS, `${ROOT}main.ts`],
+    args: [...flags, ...args],
+    cwd: ROOT,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",

@@ -86,7 +86,7 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
     committer.commit({
       room: `room ${n}`,
       what: "log",
-      check: { key: ["n", n], versionstamp: null },
+      checks: [["n", n], ["never set"]].map((key) => ({ key, versionstamp: null })),
       sets: [{ key: ["n", n], value: new Uint8Array(9_000) }], // a hundred are more than KV takes
       bytes: 9_000,
     })));

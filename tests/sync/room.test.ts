@@ -1,8 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
+import { configure, reset } from "@logtape/logtape";
 import * as Y from "yjs";
+import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
+import { poison, syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
 import { gate, LINGER, settle, storedText, world } from "./world.ts";
 
 const MB = 1024 * 1024;
@@ -220,6 +222,73 @@ Deno.test("R7: a log with a gap is not served, and not written to", async () => 
   alice.join(rooms, "room");
   await settle();
   assertEquals([alice.closed?.code, alice.heard, store.appended.length], [1013, [], 1]);
+});
+
+Deno.test("R16: a damaged room is read once a minute, however many knock, and served once it is repaired", async () => {
+  const { store, clock, rooms } = world();
+  let [damaged, reads] = [true, 0];
+  store.before = (operation, room) => {
+    if (operation === "pull") reads++;
+    if (damaged) throw new DamagedRoomError(room, "its snapshot");
+  };
+  const knock = async () => {
+    const peer = new TestPeer("did:a").join(rooms, "room");
+    await settle();
+    return peer.closed?.code;
+  };
+  assertEquals([await knock(), reads], [1013, 1]);
+  assert(rooms.isDamaged("room") && !rooms.isDamaged("another"));
+  damaged = false;
+  for (let n = 0; n < 3; n++) assertEquals([await knock(), reads], [1013, 1]);
+  clock.advance(60_000);
+  assertEquals([await knock(), rooms.isDamaged("room")], [undefined, false]);
+  assertEquals(store.appended, []);
+});
+
+Deno.test("R16: a log that breaks the document is damage too", async () => {
+  const { store, rooms } = world();
+  await store.log("room").append(poison());
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  await settle();
+  assertEquals([alice.closed?.code, rooms.isDamaged("room")], [1013, true]);
+});
+
+Deno.test("R16: damage is reported once, by the room's name", async () => {
+  const { store, clock, rooms } = world();
+  let damaged = true;
+  store.before = (_, room) => {
+    if (damaged) throw new DamagedRoomError(room, "its snapshot");
+  };
+  const knock = async () => {
+    const peer = new TestPeer("did:a").join(rooms, "the room");
+    await settle();
+    peer.leave();
+    clock.advance(LINGER);
+  };
+  const reports: string[] = [];
+  await configure({
+    reset: true,
+    sinks: { reports: ({ message }) => reports.push(message.join("")) },
+    loggers: [
+      { category: "tessera", sinks: ["reports"] },
+      { category: ["logtape", "meta"], sinks: [] },
+    ],
+  });
+  try {
+    for (let n = 0; n < 5; n++) await knock();
+    assertEquals(reports.length, 1, reports.join("\n"));
+    damaged = false;
+    await knock();
+    damaged = true;
+    await knock();
+  } finally {
+    await reset();
+  }
+  assertEquals(reports.length, 2, "damage after a repair is news");
+  assert(
+    reports[0]!.startsWith('room "the room" is damaged in the store: its snapshot.'),
+    reports[0],
+  );
 });
 
 Deno.test("R8: a room stays in memory for a while after its last peer, and then leaves it", async () => {

@@ -1,25 +1,53 @@
 import { createHash } from "node:crypto";
-import { blobPrefix, type BlobRef, CHUNK_BYTES, chunkKey } from "./layout.ts";
+import {
+  blobPrefix,
+  type BlobRef,
+  CHUNK_BYTES,
+  chunkKey,
+  type Unfinished,
+  unfinishedBlobKey,
+} from "./layout.ts";
 
 /** Chunks in one atomic: 12 x 60 KiB stays below KV's 819,200 bytes for one commit. */
 const CHUNKS_PER_COMMIT = 12;
 
+/** A blob that is written, and that nothing refers to yet. */
+export interface LooseBlob {
+  ref: BlobRef;
+  /** It is unfinished. The commit that refers to it checks this and deletes it, or may come too late. */
+  unfinished: Deno.KvEntry<Unfinished>;
+}
+
 /**
- * Writes bytes as chunks. They cannot be reached until the caller commits the reference, so a crash
- * in between leaves garbage, never a torn document.
+ * Writes bytes as chunks. They cannot be reached until a commit refers to them, so a crash in between
+ * leaves what a sweep takes away, never a torn document. `now` is in ms since the Unix epoch.
+ * @throws when a sweep has taken it for something that a crash has left.
  */
-export async function writeBlob(kv: Deno.Kv, room: string, bytes: Uint8Array): Promise<BlobRef> {
+export async function writeBlob(
+  kv: Deno.Kv,
+  room: string,
+  bytes: Uint8Array,
+  now: number,
+): Promise<LooseBlob> {
   const blob = crypto.randomUUID();
-  const chunks = Math.ceil(bytes.length / CHUNK_BYTES);
-  for (let first = 0; first < chunks; first += CHUNKS_PER_COMMIT) {
-    const commit = kv.atomic();
-    const end = Math.min(first + CHUNKS_PER_COMMIT, chunks);
-    for (let n = first; n < end; n++) {
+  const chunks = chunkCount(bytes.length);
+  const key = unfinishedBlobKey(room, blob);
+  const value: Unfinished = { what: "blob", since: now, chunks };
+  let versionstamp: string | null = null;
+  for (let first = 0; versionstamp === null || first < chunks; first += CHUNKS_PER_COMMIT) {
+    const commit = kv.atomic().check({ key, versionstamp });
+    if (first === 0) commit.set(key, value);
+    for (let n = first; n < Math.min(first + CHUNKS_PER_COMMIT, chunks); n++) {
       commit.set(chunkKey(room, blob, n), bytes.slice(n * CHUNK_BYTES, (n + 1) * CHUNK_BYTES));
     }
-    await commit.commit();
+    const result = await commit.commit();
+    if (!result.ok) {
+      throw new Error(`a blob of ${JSON.stringify(room)} was swept away half-written`);
+    }
+    versionstamp ??= result.versionstamp;
   }
-  return { blob, bytes: bytes.length, sha256: sha256(bytes) };
+  const ref = { blob, bytes: bytes.length, sha256: sha256(bytes) };
+  return { ref, unfinished: { key, value, versionstamp } };
 }
 
 /** Reads a blob, or null when its bytes are not the ones that were written. */
@@ -38,25 +66,14 @@ export async function readBlob(
   return filled === bytes.length && sha256(bytes) === ref.sha256 ? bytes : null;
 }
 
-/** Deletes a blob's chunks. */
-export async function deleteBlob(kv: Deno.Kv, room: string, ref: BlobRef): Promise<void> {
-  const keys = Array.from(
-    { length: Math.ceil(ref.bytes / CHUNK_BYTES) },
-    (_, n) => chunkKey(room, ref.blob, n),
-  );
-  await deleteKeys(kv, keys);
+/** How many chunks a blob of so many bytes has. */
+export function chunkCount(bytes: number): number {
+  return Math.ceil(bytes / CHUNK_BYTES);
 }
 
-/** One atomic takes 1,000 mutations: https://docs.deno.com/deploy/kv/manual/. */
-const MUTATIONS_PER_COMMIT = 1_000;
-
-/** Deletes keys, many to a commit. */
-export async function deleteKeys(kv: Deno.Kv, keys: Deno.KvKey[]): Promise<void> {
-  for (let first = 0; first < keys.length; first += MUTATIONS_PER_COMMIT) {
-    const commit = kv.atomic();
-    for (const key of keys.slice(first, first + MUTATIONS_PER_COMMIT)) commit.delete(key);
-    await commit.commit();
-  }
+/** The keys of a blob's chunks. */
+export function chunkKeys(room: string, blob: string, chunks: number): Deno.KvKey[] {
+  return Array.from({ length: chunks }, (_, n) => chunkKey(room, blob, n));
 }
 
 function sha256(bytes: Uint8Array): string {

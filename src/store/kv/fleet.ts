@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../clock.ts";
-import { deleteKeys } from "./blobs.ts";
+import { deleteKeys } from "./delete_keys.ts";
 import { follow } from "./follow.ts";
 import { feedKey, instanceKey, instancePrefix, instancesKey, presencePrefix } from "./layout.ts";
 

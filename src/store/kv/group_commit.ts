@@ -1,20 +1,22 @@
 import type { Change } from "../room_store.ts";
 import type { Feed } from "./feed.ts";
 
-/** What one room wants committed: all of it, and only if its check holds. */
+/** What one room wants committed: all of it, and only if its checks hold. */
 export interface Member {
   room: string;
   /** What is changed, for other instances to know. */
   what: Change;
-  check?: Deno.AtomicCheck;
+  checks: Deno.AtomicCheck[];
   /** What to set; a value of undefined deletes. */
   sets: { key: Deno.KvKey; value: unknown }[];
   /** Roughly what the values weigh, for packing. */
   bytes: number;
 }
 
-/** KV allows 100 checks in one atomic; each member has one at most. */
-const MAX_MEMBERS = 100;
+/** KV allows 100 checks in one atomic. */
+const MAX_CHECKS = 100;
+/** A member without a check counts as one with one: a hundred are enough to share a sync of the disk. */
+const MIN_CHECKS = 1;
 /** KV allows 819,200 bytes of mutations in one atomic. The rest is for keys and framing. */
 const MAX_BYTES = 700_000;
 
@@ -37,8 +39,8 @@ export class GroupCommit {
   constructor(private readonly kv: Deno.Kv, private readonly feed: Pick<Feed, "announce">) {}
 
   /**
-   * Commits one member. Resolves with its versionstamp when it is durable, or with null when its
-   * check failed and nothing of it was written.
+   * Commits one member. Resolves with its versionstamp when it is durable, or with null when one of
+   * its checks failed and nothing of it was written.
    */
   commit(member: Member): Promise<string | null> {
     return new Promise((resolve, reject) => {
@@ -56,11 +58,11 @@ export class GroupCommit {
   }
 
   #takeGroup(): Waiting[] {
-    let count = 0;
-    let bytes = 0;
+    let [count, checks, bytes] = [0, 0, 0];
     for (const { member } of this.#waiting) {
+      checks += Math.max(member.checks.length, MIN_CHECKS);
       bytes += member.bytes;
-      if (count === MAX_MEMBERS || (count > 0 && bytes > MAX_BYTES)) break;
+      if (count > 0 && (checks > MAX_CHECKS || bytes > MAX_BYTES)) break;
       count++;
     }
     return this.#waiting.splice(0, count);
@@ -86,8 +88,8 @@ export class GroupCommit {
   }
 }
 
-function addTo(atomic: Deno.AtomicOperation, { check, sets }: Member): void {
-  if (check !== undefined) atomic.check(check);
+function addTo(atomic: Deno.AtomicOperation, { checks, sets }: Member): void {
+  atomic.check(...checks);
   for (const { key, value } of sets) {
     if (value === undefined) atomic.delete(key);
     else atomic.set(key, value);

@@ -1,25 +1,40 @@
 import { DamagedRoomError, type LogSize, RoomDeletedError, type RoomLog } from "../room_store.ts";
-import { deleteBlob, deleteKeys, readBlob, writeBlob } from "./blobs.ts";
+import type { Clock } from "../../clock.ts";
+import { chunkCount, type LooseBlob, readBlob, writeBlob } from "./blobs.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import {
   type BlobRef,
+  emptyHead,
   type Head,
   headKey,
   INLINE_BYTES,
   logKey,
   logPrefix,
   seal,
+  sealRecord,
   type Snapshot,
+  type Unfinished,
+  unfinishedBlobKey,
+  unfinishedLogKey,
   unseal,
+  unsealHead,
 } from "./layout.ts";
+import { finish } from "./unfinished.ts";
 
 /** How often a read starts over because a compaction pulled the log away under it. */
 const MAX_READS = 10;
 
+/** What a commit of the head brings along. */
+interface Changes {
+  checks: Deno.AtomicCheck[];
+  sets: { key: Deno.KvKey; value: unknown }[];
+}
+
 /** One room's log in Deno KV. Its view of the head is what `append` and `compact` check against. */
 export class KvRoomLog implements RoomLog {
   #head: Head = emptyHead();
-  #versionstamp: string | null = null;
+  /** Of the head; null for a room that nobody has written, undefined before the first look. */
+  #versionstamp: string | null | undefined;
   /** Kept here, and not on the way, so that a failure between reading and handing out loses nothing. */
   #read: Uint8Array[] = [];
   /** One change of the head at a time: an append and a compaction of ours must not refute each other. */
@@ -29,6 +44,7 @@ export class KvRoomLog implements RoomLog {
     private readonly kv: Deno.Kv,
     private readonly committer: GroupCommit,
     private readonly room: string,
+    private readonly clock: Clock,
   ) {}
 
   get size(): LogSize {
@@ -45,10 +61,8 @@ export class KvRoomLog implements RoomLog {
 
   append(update: Uint8Array): Promise<Uint8Array[]> {
     return this.#inTurn(async () => {
-      const entry = update.length <= INLINE_BYTES
-        ? seal(update)
-        : await writeBlob(this.kv, this.room, update);
-      while (!await this.#commitEntry(entry, update.length)) await this.#pull();
+      if (update.length <= INLINE_BYTES) await this.#append(seal(update), update.length);
+      else await this.#appendBlob(await this.#writeBlob(update));
       return this.#handOut();
     });
   }
@@ -57,15 +71,14 @@ export class KvRoomLog implements RoomLog {
     // A view that failed on the way may have read more than it could hand out.
     if (this.#read.length > 0) return false;
     const seen = this.#head;
-    const ref = await writeBlob(this.kv, this.room, snapshot);
+    const blob = await this.#writeBlob(snapshot);
     // What was read back is what the next start will read: only then may the old go.
-    if (await readBlob(this.kv, this.room, ref) === null) {
-      throw new DamagedRoomError(this.room, "a new snapshot did not read back as it was written");
+    if (await readBlob(this.kv, this.room, blob.ref) === null) {
+      throw this.#damaged("a new snapshot did not read back as it was written");
     }
-    const swapped = await this.#inTurn(() => this.#swapSnapshot({ ...ref, seq: seen.seq }, seen));
-    if (swapped) await this.#deleteBefore(seen);
-    else await deleteBlob(this.kv, this.room, ref);
-    return swapped;
+    const replaced = await this.#inTurn(() => this.#swapSnapshot(blob, seen));
+    for (const begun of replaced ?? [blob.unfinished]) await finish(this.kv, begun);
+    return replaced !== null;
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -74,8 +87,26 @@ export class KvRoomLog implements RoomLog {
     return result;
   }
 
+  #writeBlob(bytes: Uint8Array): Promise<LooseBlob> {
+    return writeBlob(this.kv, this.room, bytes, this.clock.now());
+  }
+
+  async #append(entry: Uint8Array, bytes: number): Promise<void> {
+    while (!await this.#commitEntry(entry, bytes)) await this.#pull();
+  }
+
+  async #appendBlob({ ref, unfinished }: LooseBlob): Promise<void> {
+    const entry = sealRecord(ref);
+    while (!await this.#commitEntry(entry, ref.bytes, adopt(unfinished))) {
+      await this.#pull();
+      const { versionstamp } = await this.kv.get(unfinished.key);
+      if (versionstamp === unfinished.versionstamp) continue;
+      throw new Error(`an update of ${JSON.stringify(this.room)} was swept away before its commit`);
+    }
+  }
+
   /** Whether the entry is in. If not, the head has moved and must be pulled first. */
-  async #commitEntry(entry: Uint8Array | BlobRef, bytes: number): Promise<boolean> {
+  async #commitEntry(entry: Uint8Array, bytes: number, also: Changes = NOTHING): Promise<boolean> {
     const seq = this.#head.seq + 1;
     const head = {
       ...this.#head,
@@ -83,26 +114,45 @@ export class KvRoomLog implements RoomLog {
       entries: this.#head.entries + 1,
       bytes: this.#head.bytes + bytes,
     };
-    return await this.#commitHead(head, [{ key: logKey(this.room, seq), value: entry }]);
+    const sets = [{ key: logKey(this.room, seq), value: entry }, ...also.sets];
+    return await this.#commitHead(head, { ...also, sets });
   }
 
-  async #swapSnapshot(snapshot: Snapshot, seen: Head): Promise<boolean> {
-    if (this.#head.snapshot?.blob !== seen.snapshot?.blob) return false;
-    return await this.#commitHead({
-      ...this.#head,
-      snapshot,
-      entries: this.#head.entries - seen.entries,
-      bytes: this.#head.bytes - seen.bytes,
-    }, []);
+  /** What is now to be deleted; null when somebody else was there first. */
+  async #swapSnapshot(blob: LooseBlob, seen: Head): Promise<Deno.KvEntry<Unfinished>[] | null> {
+    if (this.#head.snapshot?.blob !== seen.snapshot?.blob) return null;
+    const snapshot: Snapshot = { ...blob.ref, seq: seen.seq };
+    const entries = this.#head.entries - seen.entries;
+    const replaced = this.#replacedBy(seen);
+    const { checks, sets } = adopt(blob.unfinished);
+    const swapped = await this.#commitHead(
+      { ...this.#head, snapshot, entries, bytes: this.#head.bytes - seen.bytes },
+      { checks, sets: [...sets, ...replaced] },
+    );
+    if (!swapped) return null;
+    return replaced.map((begun) => ({ ...begun, versionstamp: this.#versionstamp! }));
   }
 
-  async #commitHead(head: Head, sets: { key: Deno.KvKey; value: unknown }[]): Promise<boolean> {
+  /** What a snapshot at `seen.seq` makes superfluous. */
+  #replacedBy(seen: Head): { key: Deno.KvKey; value: Unfinished }[] {
+    const since = this.clock.now();
+    const log = {
+      key: unfinishedLogKey(this.room),
+      value: { what: "log" as const, since, upTo: seen.seq },
+    };
+    if (seen.snapshot === null) return [log];
+    const { blob, bytes } = seen.snapshot;
+    const key = unfinishedBlobKey(this.room, blob);
+    return [log, { key, value: { what: "blob", since, chunks: chunkCount(bytes) } }];
+  }
+
+  async #commitHead(head: Head, { checks, sets }: Changes): Promise<boolean> {
     const key = headKey(this.room);
     const versionstamp = await this.committer.commit({
       room: this.room,
       what: "log",
-      check: { key, versionstamp: this.#versionstamp },
-      sets: [{ key, value: head }, ...sets],
+      checks: [{ key, versionstamp: this.#versionstamp ?? null }, ...checks],
+      sets: [{ key, value: sealRecord(head) }, ...sets],
       bytes: sets.reduce((sum, { value }) => sum + weigh(value), 256),
     });
     if (versionstamp === null) return false;
@@ -123,12 +173,12 @@ export class KvRoomLog implements RoomLog {
     const since = this.#head.seq;
     let seenStamp: string | null | undefined;
     for (let reads = 0; reads < MAX_READS; reads++) {
-      const entry = await this.kv.get<Head>(headKey(this.room));
+      const entry = await this.kv.get(headKey(this.room));
       if (entry.versionstamp === this.#versionstamp) return;
-      const head = entry.value ?? this.#head;
-      const replaced = this.#versionstamp !== null && entry.value?.id !== this.#head.id;
-      if (replaced || head.deleting) throw new RoomDeletedError(this.room);
-      const result = await this.#readLog(head, since);
+      const head = this.#checkHead(entry);
+      const result = entry.value === null
+        ? await this.#readNothing()
+        : await this.#readLog(head, since);
       if (!(result instanceof DamagedRoomError)) {
         this.#head = head;
         this.#versionstamp = entry.versionstamp;
@@ -142,6 +192,28 @@ export class KvRoomLog implements RoomLog {
     throw new Error(`room ${JSON.stringify(this.room)} is compacted faster than it can be read`);
   }
 
+  /** The head as it is now, if this view can go on with it. */
+  #checkHead({ value }: Deno.KvEntryMaybe<unknown>): Head {
+    const isNew = (this.#versionstamp ?? null) === null;
+    if (value === null && isNew) return this.#head;
+    if (value === null) throw new RoomDeletedError(this.room);
+    const head = unsealHead(value);
+    if (head === null) throw this.#damaged("its head");
+    if (!isNew && head.repaired !== this.#head.repaired) {
+      throw this.#damaged("it was repaired while it was open, and has to be read anew");
+    }
+    const replaced = !isNew && head.id !== this.#head.id;
+    if (replaced || head.deleting) throw new RoomDeletedError(this.room);
+    return head;
+  }
+
+  /** There is no head: either nobody has written the room, or what was written must not be written over. */
+  async #readNothing(): Promise<Uint8Array[] | DamagedRoomError> {
+    const entries = this.kv.list({ prefix: logPrefix(this.room) }, { limit: 1 });
+    for await (const _ of entries) return this.#damaged("its head is missing");
+    return [];
+  }
+
   /** What `head` holds after entry `since`: the snapshot if that is news, then the log. */
   async #readLog(head: Head, since: number): Promise<Uint8Array[] | DamagedRoomError> {
     const updates: Uint8Array[] = [];
@@ -153,11 +225,12 @@ export class KvRoomLog implements RoomLog {
       seq = head.snapshot.seq;
     }
     const range = { start: logKey(this.room, seq + 1), end: logKey(this.room, head.seq + 1) };
-    for await (const { key, value } of this.kv.list<Uint8Array | BlobRef>(range)) {
+    for await (const { key, value } of this.kv.list(range)) {
       if (key.at(-1) !== ++seq) return this.#damaged(`log entry ${seq} is missing`);
-      const update = value instanceof Uint8Array
-        ? unseal(value)
-        : await readBlob(this.kv, this.room, value);
+      const entry = unseal<BlobRef>(value);
+      const update = entry === null || entry instanceof Uint8Array
+        ? entry
+        : await readBlob(this.kv, this.room, entry);
       if (update === null) return this.#damaged(`log entry ${seq}`);
       updates.push(update);
     }
@@ -167,25 +240,15 @@ export class KvRoomLog implements RoomLog {
   #damaged(what: string): DamagedRoomError {
     return new DamagedRoomError(this.room, what);
   }
+}
 
-  /** Deletes what a snapshot at `seen.seq` has made superfluous: the older snapshot and log entries. */
-  async #deleteBefore(seen: Head): Promise<void> {
-    const range = { prefix: logPrefix(this.room), end: logKey(this.room, seen.seq + 1) };
-    const keys: Deno.KvKey[] = [];
-    for await (const { key, value } of this.kv.list<Uint8Array | BlobRef>(range)) {
-      keys.push(key);
-      if (!(value instanceof Uint8Array)) await deleteBlob(this.kv, this.room, value);
-    }
-    await deleteKeys(this.kv, keys);
-    if (seen.snapshot !== null) await deleteBlob(this.kv, this.room, seen.snapshot);
-  }
+const NOTHING: Changes = { checks: [], sets: [] };
+
+/** Who refers to a blob takes it out of what is unfinished, unless a sweep was there first. */
+function adopt(unfinished: Deno.KvEntry<Unfinished>): Changes {
+  return { checks: [unfinished], sets: [{ key: unfinished.key, value: undefined }] };
 }
 
 function weigh(value: unknown): number {
   return value instanceof Uint8Array ? value.length : 256;
-}
-
-/** The head of a room that nobody has written yet. */
-function emptyHead(): Head {
-  return { id: crypto.randomUUID(), seq: 0, snapshot: null, entries: 0, bytes: 0 };
 }

@@ -1,12 +1,22 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Change, PresenceBoard, RoomLog, RoomStore } from "../room_store.ts";
-import { deleteKeys } from "./blobs.ts";
+import { children } from "./children.ts";
 import { Feed } from "./feed.ts";
 import { Fleet } from "./fleet.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { KvRoomLog } from "./kv_room_log.ts";
-import { type Head, headKey, roomPrefix, roomsPrefix } from "./layout.ts";
+import {
+  emptyHead,
+  headKey,
+  roomsPrefix,
+  sealRecord,
+  type Unfinished,
+  unfinishedRoomKey,
+  unsealHead,
+} from "./layout.ts";
 import { KvPresenceBoard } from "./presence_board.ts";
+import { keepSweeping } from "./sweep.ts";
+import { finish } from "./unfinished.ts";
 
 /** Rooms in Deno KV: embedded, on a KV server, or on Deno Deploy. */
 export class KvRoomStore implements RoomStore {
@@ -14,9 +24,10 @@ export class KvRoomStore implements RoomStore {
   readonly #fleet: Fleet;
   readonly #feed: Feed;
   readonly #committer: GroupCommit;
+  #stopSweeping = () => {};
   #joined = false;
 
-  constructor(private readonly kv: Deno.Kv, clock: Clock = systemClock) {
+  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock = systemClock) {
     this.#fleet = new Fleet(kv, clock);
     this.#feed = new Feed(kv, clock, this.#fleet);
     this.#committer = new GroupCommit(kv, this.#feed);
@@ -28,10 +39,11 @@ export class KvRoomStore implements RoomStore {
     this.#joined = true;
     await this.#fleet.join();
     this.#feed.open();
+    this.#stopSweeping = keepSweeping(this.kv, this.clock);
   }
 
   log(room: string): RoomLog {
-    return new KvRoomLog(this.kv, this.#committer, room);
+    return new KvRoomLog(this.kv, this.#committer, room, this.clock);
   }
 
   watch(room: string, onChange: (what: Change) => void): () => void {
@@ -40,40 +52,32 @@ export class KvRoomStore implements RoomStore {
 
   /** Marked first, so that nobody can append, nor begin the room anew, until the last of it is gone. */
   async delete(room: string): Promise<void> {
-    const key = headKey(room);
-    let head: Deno.KvEntryMaybe<Head> = await this.kv.get<Head>(key);
-    while (head.value !== null && !head.value.deleting && !await this.#mark(room, head)) {
-      head = await this.kv.get<Head>(key);
-    }
-    const keys: Deno.KvKey[] = [];
-    for await (const entry of this.kv.list({ prefix: roomPrefix(room) })) {
-      if (entry.key[2] !== "head") keys.push(entry.key);
-    }
-    await deleteKeys(this.kv, [...keys, key]);
+    while (!await this.#mark(room));
+    const begun = await this.kv.get<Unfinished>(unfinishedRoomKey(room));
+    if (begun.value !== null) await finish(this.kv, begun);
   }
 
-  async #mark(room: string, head: Deno.KvEntry<Head>): Promise<boolean> {
-    const versionstamp = await this.#committer.commit({
+  /** Whether the room is marked as deleted now; if not, its head has moved. */
+  async #mark(room: string): Promise<boolean> {
+    const { key, value, versionstamp } = await this.kv.get(headKey(room));
+    const head = unsealHead(value) ?? emptyHead();
+    if (head.deleting) return true;
+    const begun: Unfinished = { what: "room", since: this.clock.now() };
+    const marked = await this.#committer.commit({
       room,
       what: "log",
-      check: head,
-      sets: [{ key: head.key, value: { ...head.value, deleting: true } }],
+      checks: [{ key, versionstamp }],
+      sets: [
+        { key, value: sealRecord({ ...head, deleting: true }) },
+        { key: unfinishedRoomKey(room), value: begun },
+      ],
       bytes: 0,
     });
-    return versionstamp !== null;
+    return marked !== null;
   }
 
   async *rooms(): AsyncIterable<string> {
-    let start: Deno.KvKey = [...roomsPrefix, ""];
-    for (;;) {
-      const [first] = await Array.fromAsync(
-        this.kv.list({ prefix: roomsPrefix, start }, { limit: 1 }),
-      );
-      if (first === undefined) return;
-      const room = String(first.key[1]);
-      yield room;
-      start = [...roomsPrefix, room, true]; // after all of its keys: true is the last kind of key part
-    }
+    for await (const { part } of children(this.kv, roomsPrefix)) yield String(part);
   }
 
   async ping(): Promise<void> {
@@ -82,6 +86,7 @@ export class KvRoomStore implements RoomStore {
 
   async close(): Promise<void> {
     if (!this.#joined) return;
+    this.#stopSweeping();
     this.#feed.close();
     await this.#fleet.leave();
   }

@@ -24,6 +24,7 @@ export class KvPresenceBoard implements PresenceBoard {
     await this.committer.commit({
       room,
       what: "presence",
+      checks: [],
       sets: [{ key: presenceKey(this.fleet.id, room), value: present ?? undefined }],
       bytes: present?.length ?? 0,
     });
