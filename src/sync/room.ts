@@ -56,6 +56,13 @@ const PRESENCE_MS = 250;
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
 
+/**
+ * A line that gets a frame after it was told to close is cut by Deno before its client has read why. So
+ * a room that shuts down lets a burst that is under way run out: so often at most, for so long, in ms.
+ */
+const HUSH_ROUNDS = 5;
+const HUSH_MS = 50;
+
 /** One connection's place in a room. */
 export interface Seat {
   /** Takes a frame from the peer. */
@@ -147,6 +154,8 @@ export class Room {
   #telling: (() => void) | null = null;
   #listening: Promise<void> | null = null;
   #deaf = false;
+  /** Frames that came when the room was deaf already, since it was last asked. */
+  #unheard = 0;
   #closed = false;
 
   constructor({ name, store, clock, onIdle, onDamage }: RoomOptions) {
@@ -194,7 +203,15 @@ export class Room {
   async shutDown(): Promise<void> {
     this.#deaf = true;
     await this.#running;
+    await this.#hush();
     if (!this.#closed) this.close(Close.GOING_AWAY, "the service is restarting");
+  }
+
+  async #hush(): Promise<void> {
+    for (let round = 0; round < HUSH_ROUNDS && this.#unheard > 0; round++) {
+      this.#unheard = 0;
+      await new Promise<void>((resolve) => this.#clock.after(HUSH_MS, resolve));
+    }
   }
 
   /** Closes every connection. What has arrived and is not committed yet stays unacknowledged. */
@@ -232,6 +249,7 @@ export class Room {
   }
 
   #receive(member: Member, bytes: Uint8Array): void {
+    if (this.#deaf) this.#unheard++;
     if (this.#deaf || !this.#members.has(member)) return;
     try {
       this.#accept(member, readFrame(bytes));

@@ -325,7 +325,7 @@ Deno.test("R8: a room does not leave memory before its last edit is durable", as
 });
 
 Deno.test("R9: a shutdown commits and acknowledges what has arrived, then closes with 1001", async () => {
-  const { store, rooms } = world();
+  const { store, clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");
   await settle();
   const commit = gate(store, "append");
@@ -339,6 +339,12 @@ Deno.test("R9: a shutdown commits and acknowledges what has arrived, then closes
   await settle();
   assertEquals(alice.closed, null);
   commit.open();
+  for (let n = 0; n < 5; n++) {
+    await settle();
+    assertEquals(alice.closed, null, "the goodbye would be lost in her burst");
+    alice.probe(3);
+    clock.advance(50);
+  }
   await down;
   assertEquals(alice.closed?.code, 1001);
   assertEquals(alice.heard.at(-1), "ack 1");
