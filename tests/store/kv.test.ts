@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { systemClock } from "../../src/clock.ts";
 import { GroupCommit } from "../../src/store/kv/group_commit.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
 import { patientKv } from "../../src/store/kv/patient_kv.ts";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { settle } from "../sync/world.ts";
 import { until } from "../until.ts";
 import { testRoomStore } from "./contract.ts";
 import { hookedKv, type KvHooks } from "./hooked_kv.ts";
@@ -81,7 +84,7 @@ Deno.test("S10: a missing log entry is noticed", async () => {
 Deno.test("S11: a group commits together, and a member whose check fails harms no other", async () => {
   using kv = await Deno.openKv(":memory:");
   await kv.set(["n", 7], "taken");
-  const committer = new GroupCommit(kv, { announce: () => {} });
+  const committer = new GroupCommit(kv, systemClock, { announce: () => {} });
   const stamps = await Promise.all(Array.from({ length: 250 }, (_, n) =>
     committer.commit({
       room: `room ${n}`,
@@ -95,6 +98,43 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
   assertEquals((await keys(kv, ["n"])).length, 250);
   const commits = new Set(stamps).size;
   assert(commits < 250, "no two of them shared a commit");
+});
+
+Deno.test("S23: rooms that commit at about the same time wait for each other, and a room alone does not", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const clock = new FakeClock();
+  let commits = 0;
+  const counted = hookedKv(kv, { beforeCommit: () => void commits++ });
+  const committer = new GroupCommit(counted, clock, { announce: () => {} });
+  const commit = (n: number) =>
+    committer.commit({ room: `room ${n}`, what: "log", checks: [], sets: [], bytes: 0 });
+  for (let n = 0; n < 5; n++) await commit(0); // whatever the clock says
+  assertEquals(commits, 5);
+
+  clock.advance(8);
+  for (let n = 0; n < 4; n++) await commit(n); // these are company, for the next 8 ms
+  clock.advance(8);
+  commits = 0;
+  const few = [commit(0), commit(1)];
+  await settle();
+  assertEquals(commits, 0, "it did not wait");
+  clock.advance(4);
+  const all = [...few, commit(2), commit(3)];
+  await Promise.all(all);
+  assertEquals(commits, 1, "the last of them was there");
+
+  const lonely = commit(0);
+  await settle();
+  assertEquals(commits, 1);
+  clock.advance(8);
+  await lonely;
+  assertEquals(commits, 2, "it waits no longer than that");
+
+  clock.advance(16);
+  await commit(0);
+  clock.advance(-3_600_000);
+  await commit(0);
+  assertEquals(commits, 4);
 });
 
 Deno.test("S6: a compaction that another instance has overtaken changes nothing", async () => {

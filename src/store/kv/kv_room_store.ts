@@ -30,7 +30,7 @@ export class KvRoomStore implements RoomStore {
   constructor(private readonly kv: Deno.Kv, private readonly clock: Clock = systemClock) {
     this.#fleet = new Fleet(kv, clock);
     this.#feed = new Feed(kv, clock, this.#fleet);
-    this.#committer = new GroupCommit(kv, this.#feed);
+    this.#committer = new GroupCommit(kv, clock, this.#feed);
     this.presence = new KvPresenceBoard(kv, this.#fleet, this.#committer);
   }
 
