@@ -6,7 +6,7 @@ export interface RoomStore {
   /** The log of one room, positioned before its first entry. Reads nothing yet. */
   log(room: string): RoomLog;
   /**
-   * Calls back whenever another instance may have changed the room's log, or who is present in it. It
+   * Calls back whenever another instance may have changed something about the room. It
    * may call once too often, and within seconds it calls even if a message was lost. Returns a
    * function that stops it.
    */
@@ -23,8 +23,11 @@ export interface RoomStore {
   close(): Promise<void>;
 }
 
-/** What another instance may have changed. */
-export type Change = "log" | "presence";
+/**
+ * What another instance may have changed: the room's log, who is present there, or who listens to what
+ * this instance tells of its own presence, and has not heard it yet.
+ */
+export type Change = "log" | "presence" | "audience";
 
 /**
  * One reader's and writer's view of a room's log: a snapshot, then the updates that came after it.

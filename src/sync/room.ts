@@ -328,6 +328,7 @@ export class Room {
   /** Another instance may have changed something. */
   #hear(what: Change): void {
     if (this.#members.size === 0) this.#stale = true;
+    else if (what === "audience") this.#tellOthers();
     else if (what === "presence") this.#listening ??= this.#hearPresence();
     else if (!this.#arrivals.some(({ type }) => type === "changed")) {
       this.#enqueue({ type: "changed" });
@@ -576,9 +577,14 @@ export class Room {
     if (everyone !== null) this.#send(member, awarenessFrame(everyone));
   }
 
-  /** Tells everyone here about a change of presence, and soon the other instances. */
+  /** Tells everyone about a change of presence. */
   #tellPresence(news: Uint8Array, except?: Member): void {
     this.#showPresence(news, except);
+    this.#tellOthers();
+  }
+
+  /** Tells the other instances who is present here, soon. */
+  #tellOthers(): void {
     if (!this.#store.presence.hasOthers) return;
     this.#telling ??= this.#clock.after(PRESENCE_MS, () => {
       this.#telling = null;

@@ -142,7 +142,8 @@ class World {
     const faults: string[] = [];
     const [first, ...others] = this.peers;
     first!.disconnect();
-    await this.pass(12_000);
+    // It is noticed within 5 s, and if what is told of it gets lost, that is healed within 10 s more.
+    await this.pass(16_000);
     const names = others.map(({ name }) => name).join();
     for (const peer of others) {
       if (peer.sees.join() !== names) faults.push(`${peer.name} sees a ghost in ${peer.sees}`);

@@ -100,6 +100,29 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
   assert(commits < 250, "no two of them shared a commit");
 });
 
+Deno.test("S24: an instance that comes, or was taken for dead and comes back, is told who is present", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const [clock, slow] = [new FakeClock(), new FakeClock()];
+  const [ours, theirs] = [new KvRoomStore(kv, clock), new KvRoomStore(kv, slow)];
+  let asked = 0;
+  theirs.watch("room", (what) => what === "audience" && asked++);
+  await theirs.join();
+  await ours.join();
+  await until(() => theirs.presence.hasOthers && ours.presence.hasOthers && asked > 0);
+  await theirs.presence.publish("room", new Uint8Array([1]));
+  assertEquals((await ours.presence.others("room")).size, 1);
+
+  // They do not beat, for their clock stands still.
+  await until(() => (clock.advance(1_000), !ours.presence.hasOthers));
+  await until(async () => (await keys(kv, ["presence"])).length === 0);
+  asked = 0;
+  await until(() => (slow.advance(1_000), asked > 0));
+  await until(() => (clock.advance(1_000), slow.advance(1_000), ours.presence.hasOthers));
+  await theirs.presence.publish("room", new Uint8Array([2]));
+  assertEquals([...(await ours.presence.others("room")).values()], [new Uint8Array([2])]);
+  await Promise.all([ours.close(), theirs.close()]);
+});
+
 Deno.test("S23: rooms that commit at about the same time wait for each other, and a room alone does not", async () => {
   using kv = await Deno.openKv(":memory:");
   const clock = new FakeClock();

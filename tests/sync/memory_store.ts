@@ -56,6 +56,9 @@ export class MemoryStore implements RoomStore {
 
   constructor(readonly disk: Disk = new Disk()) {
     disk.instances.add(this);
+    for (const instance of disk.instances) {
+      for (const room of instance.#watchers.keys()) instance.told(room, "audience");
+    }
   }
 
   /** The store of another instance, on the same disk. */

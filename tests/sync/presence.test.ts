@@ -147,6 +147,21 @@ Deno.test("P8: who is on another instance is seen within half a second, and gone
   assertEquals(alice.sees, ["alice"]);
 });
 
+Deno.test("P8: an instance that starts later hears who is there already", async () => {
+  const { store, clock, rooms } = world();
+  const alice = named("alice").join(rooms, "room");
+  alice.announce();
+  await settle();
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const bob = named("bob").join(others, "room");
+  for (let n = 0; n < 2; n++) {
+    await settle();
+    clock.advance(250);
+  }
+  await settle();
+  assert(bob.sees.includes("alice"), bob.sees.join());
+});
+
 Deno.test("P8: who moves from one instance to another is seen all the time", async () => {
   const { store, clock, rooms } = world();
   const others = new Rooms({ store: store.another(), clock, linger: LINGER });

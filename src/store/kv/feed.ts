@@ -87,8 +87,9 @@ export class Feed {
       onValue: (key, value) => this.#hear(String(key[1]), value),
       onError: (error) => logger.warn("the feed of other instances broke off: {error}", { error }),
     });
-    // Who has just come, or gone, has changed things before we listened.
+    // Who has just come, or gone, has changed things before we listened, and has not heard us.
     this.#tell(this.#watchers.keys());
+    for (const onChange of [...this.#watchers.values()]) onChange("audience");
   }
 
   #hear(instance: string, feed: Uint8Array): void {

@@ -24,7 +24,7 @@ export class Fleet {
   readonly id: string = crypto.randomUUID();
   /** The other ones that live. */
   readonly others = new Set<string>();
-  /** Called when an instance has come or gone. */
+  /** Called when an instance has come or gone, and when this one has come back from the dead. */
   onChange = () => {};
   readonly #seen = new Map<string, Other>();
   #beat = 0;
@@ -75,9 +75,13 @@ export class Fleet {
   }
 
   async #show(): Promise<void> {
-    const atomic = this.kv.atomic().set(instanceKey(this.id), this.#beat + 1, { expireIn: 60_000 });
-    if (this.#beat === 0) atomic.set(instancesKey, this.id);
+    const key = instanceKey(this.id);
+    const isKnown = (await this.kv.get(key)).value !== null;
+    const atomic = this.kv.atomic().set(key, this.#beat + 1, { expireIn: 60_000 });
+    if (!isKnown) atomic.set(instancesKey, this.id);
     await atomic.commit();
+    // It was silent for so long that the others took it for dead, and cleaned up after it.
+    if (!isKnown && this.#beat > 0) this.onChange();
     this.#beat++;
   }
 
