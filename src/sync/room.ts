@@ -208,9 +208,10 @@ export class Room {
   }
 
   async #hush(): Promise<void> {
-    for (let round = 0; round < HUSH_ROUNDS && this.#unheard > 0; round++) {
+    for (let round = 0; round < HUSH_ROUNDS && this.#members.size > 0; round++) {
       this.#unheard = 0;
       await new Promise<void>((resolve) => this.#clock.after(HUSH_MS, resolve));
+      if (this.#unheard === 0) return;
     }
   }
 

@@ -37,7 +37,6 @@ async function listen(config: Partial<SyncServiceConfig> = {}) {
     ticket,
     token,
     async [Symbol.asyncDispose]() {
-      // The clock stands still, so the goodbyes must not need it: these lines are cut already.
       await it[Symbol.asyncDispose]();
       await server.shutdown();
     },
