@@ -111,9 +111,9 @@ async function start(config: SyncServiceConfig, face: Face) {
     warm: async () => await parts.authenticator.warm?.(),
     async stop() {
       parts.stopping = true;
-      const deadline = clock.now() + SHUTDOWN_PATIENCE;
+      const deadline = clock.uptime() + SHUTDOWN_PATIENCE;
       await rooms.shutDown(COMMIT_PATIENCE);
-      await parts.connections.allClosed(clock, deadline - clock.now());
+      await parts.connections.allClosed(clock, deadline - clock.uptime());
       await store.close();
       if (kv !== given) kv.close();
       logger.info("stopped");

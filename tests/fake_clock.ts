@@ -5,36 +5,48 @@ import type { Clock } from "../src/clock.ts";
  * wall, which some libraries read: to them, nothing that is good by this clock has expired.
  */
 export class FakeClock implements Clock {
-  #now: number;
+  #uptime = 0;
   #timers = new Set<{ at: number; callback: () => void }>();
 
-  constructor(now = Date.UTC(2100, 0, 1)) {
-    this.#now = now;
-  }
+  constructor(private epoch = Date.UTC(2100, 0, 1)) {}
 
   now(): number {
-    return this.#now;
+    return this.epoch + this.#uptime;
+  }
+
+  uptime(): number {
+    return this.#uptime;
   }
 
   after(ms: number, callback: () => void): () => void {
-    const timer = { at: this.#now + ms, callback };
+    const timer = { at: this.#uptime + ms, callback };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
   }
 
+  /** How long it is to the next call that falls due, in ms; Infinity when there is none. */
+  get next(): number {
+    return Math.min(...[...this.#timers].map(({ at }) => at)) - this.#uptime;
+  }
+
   /** Moves on by `ms` milliseconds and makes the calls that fall due on the way, in their order. */
   advance(ms: number): void {
-    const end = this.#now + ms;
-    for (let next = this.#next(end); next; next = this.#next(end)) {
+    const end = this.#uptime + ms;
+    for (let next = this.#earliest(end); next; next = this.#earliest(end)) {
       this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
+      this.#uptime = Math.max(this.#uptime, next.at);
       next.callback();
     }
-    this.#now = end;
+    this.#uptime = end;
+  }
+
+  /** Somebody sets the clock, by `ms` milliseconds: no call comes sooner or later for it. */
+  set(ms: number): void {
+    this.epoch += ms;
   }
 
   /** The earliest timer that falls due by `end`; the first made, of several at one time. */
-  #next(end: number) {
+  #earliest(end: number) {
     return [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
   }
 }

@@ -28,7 +28,7 @@ export class LookupBudget {
 
   /** Takes one look-up of `did`. Returns 0, or the milliseconds until there is one to take. */
   take(did: string): number {
-    const now = this.#clock.now();
+    const now = this.#clock.uptime();
     const wholeAt = Math.max(now, this.#wholeAt.get(did) ?? 0);
     const wait = wholeAt - now - (BURST - 1) * INTERVAL;
     if (wait > 0) return wait;

@@ -25,15 +25,24 @@ export interface Encoded {
  */
 export class Delivery {
   #sending: Encoded | null = null;
+  #hasAsked = false;
   #next = 0;
   #buffered = 0;
   #movedAt = 0;
 
   constructor(private readonly peer: Peer) {}
 
-  /** The peer keeps up, and is to be sent updates as they come. */
+  /**
+   * The peer has the document, keeps up, and is to be sent updates as they come. Before it has asked for
+   * the document, one may build on what it lacks; if its line broke then it would wait for that for ever.
+   */
   get live(): boolean {
-    return this.#sending === null;
+    return this.#hasAsked && !this.behind;
+  }
+
+  /** There is more to be sent. */
+  get behind(): boolean {
+    return this.#sending !== null;
   }
 
   /** The peer's buffer has no room. */
@@ -43,6 +52,7 @@ export class Delivery {
 
   /** Sends these frames, as the peer's pace allows. */
   begin(encoded: Encoded, now: number): void {
+    this.#hasAsked = true;
     this.#sending = encoded;
     this.#next = 0;
     this.#movedAt = now;

@@ -7,6 +7,7 @@ import {
   type RoomLog,
   type RoomStore,
 } from "../store/room_store.ts";
+import type { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
 import { Delivery, type Encoded } from "./delivery.ts";
 import {
@@ -76,6 +77,7 @@ export interface RoomOptions {
   name: string;
   store: RoomStore;
   clock: Clock;
+  announcer: Announcer;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
   /** Called when what is stored of the room cannot be served. It is about to close. */
@@ -131,6 +133,7 @@ export class Room {
   readonly name: string;
   readonly #store: RoomStore;
   readonly #clock: Clock;
+  readonly #announcer: Announcer;
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #members = new Set<Member>();
@@ -158,10 +161,11 @@ export class Room {
   #unheard = 0;
   #closed = false;
 
-  constructor({ name, store, clock, onIdle, onDamage }: RoomOptions) {
+  constructor({ name, store, clock, announcer, onIdle, onDamage }: RoomOptions) {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
+    this.#announcer = announcer;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
     this.#log = store.log(name);
@@ -182,7 +186,7 @@ export class Room {
   join(peer: Peer): Seat {
     const member: Member = {
       peer,
-      sentAt: this.#clock.now(),
+      sentAt: this.#clock.uptime(),
       gap: null,
       delivery: new Delivery(peer),
       missedPresence: false,
@@ -233,7 +237,7 @@ export class Room {
     this.#closed = true;
     this.#unwatch();
     this.#telling?.();
-    if (this.#store.presence.hasOthers) this.#publishPresence();
+    if (this.#announcer.matters(this.name)) this.#announce();
   }
 
   /**
@@ -241,7 +245,7 @@ export class Room {
    * lest it gives its line up, and asks again for what is missing if somebody else has changed that.
    */
   keepAlive(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.uptime();
     for (const member of this.#members) {
       if (member.gap !== null) this.#askToFill(member, member.gap);
       if (now - member.sentAt >= SILENCE_MS) this.#send(member, awarenessFrame(NOBODY));
@@ -466,7 +470,7 @@ export class Room {
 
   #answerStep1(member: Member, stateVector: Uint8Array): void {
     try {
-      member.delivery.begin(this.#encode(stateVector), this.#clock.now());
+      member.delivery.begin(this.#encode(stateVector), this.#clock.uptime());
       this.#deliver(member);
     } catch (error) {
       if (!(error instanceof MalformedUpdateError)) throw error;
@@ -492,15 +496,17 @@ export class Room {
       version: this.#version,
     };
     // Small ones are cheaper to make than to keep.
-    if (last > 0) this.#encodings.set(key, { encoded, until: this.#clock.now() + ENCODING_KEPT });
+    if (last > 0) {
+      this.#encodings.set(key, { encoded, until: this.#clock.uptime() + ENCODING_KEPT });
+    }
     return encoded;
   }
 
   /** Goes on with what a member is still to be sent, as far as its pace allows. */
   #deliver(member: Member): void {
     const { delivery } = member;
-    while (!delivery.live) {
-      const now = this.#clock.now();
+    while (delivery.behind) {
+      const now = this.#clock.uptime();
       const outcome = delivery.goOn(now);
       if (outcome === "wait") return this.#pumpSoon();
       if (outcome === "cut") return this.#expel(member, "too slow", Close.TRY_AGAIN);
@@ -516,7 +522,7 @@ export class Room {
 
   #fallBehind(member: Member): void {
     const { delivery } = member;
-    delivery.fallBehind(this.#document!.stateVector(), this.#version, this.#clock.now());
+    delivery.fallBehind(this.#document!.stateVector(), this.#version, this.#clock.uptime());
     this.#pumpSoon();
   }
 
@@ -562,10 +568,10 @@ export class Room {
     const { snapshotBytes, entries, bytes } = this.#log.size;
     const weight = bytes + entries * COMPACT_ENTRY_BYTES;
     if (weight < Math.max(COMPACT_BYTES, snapshotBytes / 2)) return;
-    if (this.#compacting || this.#clock.now() < this.#compactNotBefore) return;
+    if (this.#compacting || this.#clock.uptime() < this.#compactNotBefore) return;
     this.#compacting = true;
     this.#log.compact(this.#document!.state()).catch((error) => {
-      this.#compactNotBefore = this.#clock.now() + COMPACT_RETRY;
+      this.#compactNotBefore = this.#clock.uptime() + COMPACT_RETRY;
       logger.error("compacting {room} failed: {error}", { room: this.name, error });
     }).finally(() => {
       this.#compacting = false;
@@ -586,10 +592,10 @@ export class Room {
 
   /** Tells the other instances who is present here, soon. */
   #tellOthers(): void {
-    if (!this.#store.presence.hasOthers) return;
+    if (!this.#announcer.matters(this.name)) return;
     this.#telling ??= this.#clock.after(PRESENCE_MS, () => {
       this.#telling = null;
-      this.#publishPresence();
+      this.#announce();
     });
   }
 
@@ -602,13 +608,8 @@ export class Room {
     }
   }
 
-  #publishPresence(): void {
-    this.#store.presence.publish(this.name, this.#presence.local()).catch((error) => {
-      logger.warn("other instances were not told who is in {room}: {error}", {
-        room: this.name,
-        error,
-      });
-    });
+  #announce(): void {
+    this.#announcer.announce(this.name, this.#presence.local());
   }
 
   async #hearPresence(): Promise<void> {
@@ -626,7 +627,7 @@ export class Room {
   }
 
   #send(member: Member, frame: Uint8Array): void {
-    member.sentAt = this.#clock.now();
+    member.sentAt = this.#clock.uptime();
     member.peer.send(frame);
   }
 

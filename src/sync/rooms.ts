@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
+import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
 import type { Peer } from "./peer.ts";
 import { Room, type Seat } from "./room.ts";
@@ -24,6 +25,7 @@ export interface RoomsOptions {
 /** The rooms in memory. They appear with their first peer and go some time after their last. */
 export class Rooms {
   readonly #options: RoomsOptions;
+  readonly #announcer: Announcer;
   readonly #rooms = new Map<string, Room>();
   readonly #farewells = new Map<Room, () => void>();
   /** Rooms that were found damaged, and when they may be read again. */
@@ -33,6 +35,7 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
+    this.#announcer = new Announcer(options.store.presence, options.clock);
   }
 
   /** How many rooms are in memory. */
@@ -42,7 +45,7 @@ export class Rooms {
 
   /** Whether the room was found damaged a moment ago, and nobody is let in. */
   isDamaged(name: string): boolean {
-    return this.#options.clock.now() < (this.#damaged.get(name) ?? -Infinity);
+    return this.#options.clock.uptime() < (this.#damaged.get(name) ?? -Infinity);
   }
 
   /** Seats a peer in a room. */
@@ -71,6 +74,7 @@ export class Rooms {
     for (const room of rooms) {
       if (!room.closed) room.close(Close.TRY_AGAIN, "the service stopped before it could save");
     }
+    this.#announcer.stop();
     for (const cancel of this.#farewells.values()) cancel();
     this.#farewells.clear();
     this.#rooms.clear();
@@ -84,6 +88,7 @@ export class Rooms {
       name,
       store,
       clock,
+      announcer: this.#announcer,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),
     });
@@ -119,7 +124,7 @@ export class Rooms {
   /** Reported once, however many clients come and find it so. */
   #noteDamage({ room, message }: DamagedRoomError): void {
     const isKnown = this.#damaged.has(room);
-    this.#damaged.set(room, this.#options.clock.now() + DAMAGE_RECHECK);
+    this.#damaged.set(room, this.#options.clock.uptime() + DAMAGE_RECHECK);
     if (isKnown) return;
     logger.error("{damage}. Nobody is let in; `deno task doctor` tells more", {
       room,

@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/clock.ts";
-import type { Change } from "../../src/store/room_store.ts";
-import { MemoryStore, type Operation } from "../sync/memory_store.ts";
+import type { Change, LogSize, RoomLog } from "../../src/store/room_store.ts";
+import { MemoryStore } from "../sync/memory_store.ts";
 import type { Chance } from "./chance.ts";
 
 /** How ill a store is. */
@@ -8,6 +8,9 @@ export type Health = "well" | "ill" | "stalled" | "dead";
 
 /** How often a store tells of everything, in ms, whatever was lost: the contract says within seconds. */
 const HEALING = 10_000;
+
+/** A byte here counts as so many, or no log would ever be long enough to be folded. */
+const WEIGHT = 100;
 
 /**
  * One instance's store in a simulated world: slow, at times failing, sometimes after it has done what
@@ -23,9 +26,21 @@ export class SimStore extends MemoryStore {
     first?: MemoryStore,
   ) {
     super(first?.disk);
-    this.before = (operation) => this.#hesitate(operation);
+    this.before = () => this.#hesitate();
     this.after = () => this.#stumble();
     this.#heal();
+  }
+
+  override log(room: string): RoomLog {
+    const log = super.log(room);
+    return {
+      pull: () => log.pull(),
+      append: (update) => log.append(update),
+      compact: (snapshot) => log.compact(snapshot),
+      get size() {
+        return heavier(log.size);
+      },
+    };
   }
 
   override told(room: string, what: Change): void {
@@ -43,7 +58,7 @@ export class SimStore extends MemoryStore {
     this.close();
   }
 
-  async #hesitate(_: Operation): Promise<void> {
+  async #hesitate(): Promise<void> {
     const { health } = this;
     if (health === "dead") return await new Promise(() => {});
     const wait = health === "stalled" ? 5_000 : this.chance.below(20);
@@ -70,4 +85,12 @@ export class SimStore extends MemoryStore {
       this.#heal();
     });
   }
+}
+
+function heavier({ snapshotBytes, entries, bytes }: LogSize): LogSize {
+  return {
+    snapshotBytes: snapshotBytes * WEIGHT,
+    entries: entries * WEIGHT,
+    bytes: bytes * WEIGHT,
+  };
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
 import { Rooms } from "../../src/sync/rooms.ts";
@@ -5,11 +6,15 @@ import { FakeClock } from "../fake_clock.ts";
 import { MemoryStore } from "../sync/memory_store.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
 import { Chance } from "./chance.ts";
-import { SimPeer } from "./sim_peer.ts";
+import { Ledger } from "./ledger.ts";
+import { SimPeer, type Surroundings } from "./sim_peer.ts";
 import { SimStore } from "./sim_store.ts";
 
 const ROOM = "room";
 const LINGER = 60_000;
+
+/** In bytes as the peers' buffers count them: what a room lets wait, and some frames on top of it. */
+const MOST_WAITING = 2 * 1024 * 1024;
 
 /** What a run found. */
 export interface Verdict {
@@ -28,6 +33,7 @@ class World {
   readonly chance: Chance;
   readonly clock = new FakeClock();
   readonly trace: string[] = [];
+  readonly ledger = new Ledger();
   readonly peers: SimPeer[];
   instances: Instance[] = [];
 
@@ -35,18 +41,23 @@ class World {
     this.chance = new Chance(seed);
     const count = 1 + this.chance.below(3);
     for (let n = 0; n < count; n++) this.instances.push(this.#start(this.instances[0]?.store));
+    const surroundings: Surroundings = this;
     this.peers = Array.from(
       { length: 2 + this.chance.below(4) },
-      (_, n) => new SimPeer(String.fromCharCode(97 + n), this.clock, this.chance),
+      (_, n) => new SimPeer(String.fromCharCode(97 + n), surroundings),
     );
+    const disk = this.instances[0]!.store.disk;
+    disk.onDelete = () => this.ledger.erase(this.#stored().words);
+    disk.onBegin = () => this.ledger.bringBack(this.#stored().words);
   }
 
   /** Something happens, and some time passes. */
   async step(): Promise<void> {
+    this.#startOver();
     const peer = this.chance.pick(this.peers);
     const n = this.chance.below(this.instances.length);
     const instance = this.instances[n]!;
-    switch (this.chance.below(16)) {
+    switch (this.chance.below(18)) {
       case 0:
         if (peer.online) this.#note(`${peer.name} is cut off`, () => peer.disconnect());
         break;
@@ -71,6 +82,14 @@ class World {
       case 7:
         this.#note("much time passes", () => this.clock.advance(this.chance.below(20_000)));
         break;
+      case 10:
+        if (this.chance.once(6)) {
+          this.#note(`${n} is told to delete the room`, () => this.#delete(instance));
+        } else this.#note("somebody sets the clock", () => this.clock.set(this.#hours(2)));
+        break;
+      case 11:
+        this.#note(`${peer.name} takes nothing`, () => peer.standStill(this.chance.below(50_000)));
+        break;
       case 8:
       case 9:
         this.#note(`${peer.name} asks`, () => peer.ask());
@@ -83,10 +102,12 @@ class World {
     await this.pass(this.chance.below(100));
   }
 
-  /** Lets time pass, a little at a time, so that what waits for each other can follow. */
+  /** Lets time pass, from one thing that happens to the next, so that what waits for it can follow. */
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left >= 0; left -= 10) {
-      this.clock.advance(10);
+    for (let left = ms; left > 0;) {
+      const step = Math.min(this.clock.next, left);
+      this.clock.advance(step);
+      left -= step;
       await turn();
     }
   }
@@ -94,28 +115,26 @@ class World {
   /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < 8; round++) {
+      this.#startOver();
       for (const peer of this.peers) {
         if (!peer.online) peer.connect(this.chance.pick(this.instances).rooms, ROOM);
         peer.renew();
         peer.ask();
       }
-      await this.pass(6_000);
+      await this.pass(10_000);
     }
   }
 
   /** What is not as it must be. */
-  async faults(): Promise<string[]> {
+  faults(): string[] {
     const faults: string[] = [];
-    const stored = new Y.Doc();
-    const disk = new MemoryStore(this.instances[0]!.store.disk);
-    for (const update of await disk.log(ROOM).pull()) Y.applyUpdate(stored, update);
-    await disk.close();
-    const truth = {
-      words: stored.getArray("words").toJSON(),
-      text: stored.getText("text").toString(),
-    };
-    const words = new Set<string>(truth.words);
+    const truth = this.#stored();
+    const words = new Set(truth.words);
+    const born = Math.min(...this.peers.map(({ born }) => born));
+    for (const [word, era] of this.ledger.erased) {
+      if (era < born && words.has(word)) faults.push(`${word} was deleted and has come back`);
+    }
     for (const peer of this.peers) {
       const seen = { words: peer.words.toJSON(), text: peer.text.toString() };
       if (JSON.stringify(seen) !== JSON.stringify(truth)) {
@@ -128,6 +147,9 @@ class World {
         faults.push(`${peer.name} waits for what nobody has`);
       }
       faults.push(...peer.faults);
+      if (peer.mostWaiting > MOST_WAITING) {
+        faults.push(`${peer.mostWaiting} bytes waited for ${peer.name}`);
+      }
       const names = this.peers.map(({ name }) => name).join();
       if (peer.sees.join() !== names) {
         faults.push(`${peer.name} sees ${peer.sees}, and not ${names}`);
@@ -142,8 +164,9 @@ class World {
     const faults: string[] = [];
     const [first, ...others] = this.peers;
     first!.disconnect();
-    // It is noticed within 5 s, and if what is told of it gets lost, that is healed within 10 s more.
-    await this.pass(16_000);
+    // It is noticed within 5 s, and if what is told of it gets lost, that is healed within 10 s more;
+    // and a line takes its time.
+    await this.pass(20_000);
     const names = others.map(({ name }) => name).join();
     for (const peer of others) {
       if (peer.sees.join() !== names) faults.push(`${peer.name} sees a ghost in ${peer.sees}`);
@@ -160,6 +183,33 @@ class World {
       }
     }
     return faults;
+  }
+
+  /** What the next start would read. */
+  #stored(): { words: string[]; text: string } {
+    const { snapshot, log } = this.instances[0]!.store.disk.room(ROOM);
+    const doc = new Y.Doc();
+    for (const { update } of snapshot === null ? log : [snapshot, ...log]) {
+      Y.applyUpdate(doc, update);
+    }
+    return { words: doc.getArray<string>("words").toJSON(), text: doc.getText("text").toString() };
+  }
+
+  /** Who was told that the room is deleted comes again with nothing. */
+  #startOver(): void {
+    for (const [n, peer] of this.peers.entries()) {
+      if (peer.isDeleted) this.peers[n] = peer.reborn();
+    }
+  }
+
+  #delete({ store }: Instance): void {
+    // Ill, or dead, it may or may not: a room that is still there goes on.
+    store.delete(ROOM).catch(() => {});
+  }
+
+  /** Some time, one way or the other, in ms. */
+  #hours(most: number): number {
+    return (this.chance.below(2 * most + 1) - most) * 60 * 60 * 1_000;
   }
 
   #start(first?: SimStore): Instance {
@@ -189,14 +239,14 @@ class World {
   }
 
   #note(what: string, happen: () => void): void {
-    this.trace.push(`${String(this.clock.now() % 1e8).padStart(8)} ${what}`);
+    this.trace.push(`${String(this.clock.uptime()).padStart(8)} ${what}`);
     happen();
   }
 }
 
-/** Lets everything run that waits for nothing but its turn. No chain of promises here is longer. */
-async function turn(): Promise<void> {
-  for (let hop = 0; hop < 100; hop++) await null;
+/** Lets everything run that waits for nothing but its turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Lets the world of a seed unfold, and says what went wrong in it. */
@@ -204,7 +254,7 @@ export async function simulate(seed: number, steps = 60): Promise<Verdict> {
   const world = new World(seed);
   for (let n = 0; n < steps; n++) await world.step();
   await world.heal();
-  const faults = await world.faults();
+  const faults = world.faults();
   faults.push(...await world.leave());
   return { seed, faults, trace: world.trace };
 }

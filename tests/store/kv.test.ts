@@ -155,9 +155,7 @@ Deno.test("S23: rooms that commit at about the same time wait for each other, an
 
   clock.advance(16);
   await commit(0);
-  clock.advance(-3_600_000);
-  await commit(0);
-  assertEquals(commits, 4);
+  assertEquals(commits, 3, "nobody was there lately");
 });
 
 Deno.test("S6: a compaction that another instance has overtaken changes nothing", async () => {

@@ -26,6 +26,10 @@ class Disk {
   readonly rooms = new Map<string, Stored>();
   readonly presence = new Map<string, Map<MemoryStore, Uint8Array>>();
   readonly instances = new Set<MemoryStore>();
+  /** Called when a room goes. */
+  onDelete: (room: string) => void = () => {};
+  /** Called when somebody has written to a room who had seen nothing in it before. */
+  onBegin: (room: string) => void = () => {};
 
   room(name: string): Stored {
     const stored = this.rooms.get(name) ?? { snapshot: null, log: [], seq: 0 };
@@ -116,9 +120,11 @@ export class MemoryStore implements RoomStore {
 
   async delete(room: string): Promise<void> {
     await this.before("delete", room);
+    this.disk.onDelete(room);
     this.disk.rooms.delete(room);
     this.disk.tell(this, room, "log");
     this.told(room, "log");
+    await this.after("delete", room);
   }
 
   async *rooms(): AsyncIterable<string> {
@@ -163,12 +169,14 @@ class MemoryLog implements RoomLog {
 
   async append(update: Uint8Array): Promise<Uint8Array[]> {
     await this.store.before("append", this.room);
+    const begins = this.#known === null;
     this.#look();
     this.#seen = ++this.#stored.seq;
     this.#known = this.#stored;
     this.#known.log.push({ seq: this.#seen, update });
     this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
+    if (begins) this.store.disk.onBegin(this.room);
     await this.store.after("append", this.room);
     return this.#handOut();
   }

@@ -224,6 +224,22 @@ Deno.test("R7: a log with a gap is not served, and not written to", async () => 
   assertEquals([alice.closed?.code, alice.heard, store.appended.length], [1013, [], 1]);
 });
 
+Deno.test("R17: who has not asked for the document is sent no updates of it", async () => {
+  const { rooms } = world();
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  const bob = new TestPeer("did:b");
+  bob.sit(rooms.join("room", bob));
+  await settle();
+  alice.text.insert(0, "hello");
+  await settle();
+  assertEquals(bob.heard, ["step1"]);
+  bob.askForAll();
+  await settle();
+  alice.text.insert(5, "!");
+  await settle();
+  assertEquals([bob.heard, bob.text.toString()], [["step1", "step2", "update"], "hello!"]);
+});
+
 Deno.test("R16: a damaged room is read once a minute, however many knock, and served once it is repaired", async () => {
   const { store, clock, rooms } = world();
   let [damaged, reads] = [true, 0];

@@ -11,9 +11,8 @@ export class Company {
 
   /** A room has something to commit. */
   note(room: string): void {
-    const now = this.clock.now();
-    const wasSetBack = now < this.#until - this.within;
-    if (now >= this.#until || wasSetBack) {
+    const now = this.clock.uptime();
+    if (now >= this.#until) {
       this.#before = now < this.#until + this.within ? this.#rooms.size : 0;
       this.#rooms = new Set();
       this.#until = now + this.within;

@@ -94,7 +94,7 @@ export class Fleet {
   /** Looks who lives, and cleans up after who does not. */
   async #look(): Promise<void> {
     const before = [...this.others].join();
-    const now = this.clock.now();
+    const now = this.clock.uptime();
     const listed = new Set<string>();
     for await (const { key, value } of this.kv.list<number>({ prefix: instancePrefix })) {
       const id = String(key[1]);
