@@ -77,6 +77,13 @@ export class Presence {
     return encodeSome(here);
   }
 
+  /** Everyone who is here and who has left, for a peer that has missed some of that. */
+  everyoneAndGone(): Uint8Array | null {
+    return encodeSome(
+      [...this.#clients].map(([clientId, { clock, state }]) => ({ clientId, clock, state })),
+    );
+  }
+
   /** Those who are here by connections of this instance, for other instances to hear; null for nobody. */
   local(): Uint8Array | null {
     const here: Entry[] = [];

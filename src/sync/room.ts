@@ -512,12 +512,11 @@ export class Room {
       if (outcome === "cut") return this.#expel(member, "too slow", Close.TRY_AGAIN);
       member.sentAt = now;
       if (outcome.version !== this.#version) delivery.begin(this.#encode(outcome.stateVector), now);
-      else {
-        delivery.finish();
-        if (member.missedPresence) this.#sendPresence(member);
-        member.missedPresence = false;
-      }
+      else delivery.finish();
     }
+    if (!member.missedPresence) return;
+    if (delivery.full) this.#pumpSoon();
+    else this.#resendPresence(member);
   }
 
   #fallBehind(member: Member): void {
@@ -584,6 +583,12 @@ export class Room {
     if (everyone !== null) this.#send(member, awarenessFrame(everyone));
   }
 
+  #resendPresence(member: Member): void {
+    const entries = this.#presence.everyoneAndGone();
+    if (entries !== null) this.#send(member, awarenessFrame(entries));
+    member.missedPresence = false;
+  }
+
   /** Tells everyone about a change of presence. */
   #tellPresence(news: Uint8Array, except?: Member): void {
     this.#showPresence(news, except);
@@ -603,8 +608,12 @@ export class Room {
     const frame = awarenessFrame(news);
     for (const member of this.#members) {
       if (member === except) continue;
-      if (member.delivery.full) member.missedPresence = true;
-      else this.#send(member, frame);
+      if (!member.delivery.full) {
+        this.#send(member, frame);
+        continue;
+      }
+      member.missedPresence = true;
+      this.#pumpSoon();
     }
   }
 

@@ -9,7 +9,7 @@ import type { Ledger } from "./ledger.ts";
 import { Line } from "./line.ts";
 
 /** A byte that waits counts as so many, or no buffer here would ever be full. */
-const WEIGHT = 1_000;
+const WEIGHT = 8_000;
 
 /** What a peer's world is made of. */
 export interface Surroundings {
@@ -83,7 +83,7 @@ export class SimPeer extends TestPeer {
   connect(rooms: Rooms, room: string): void {
     const { clock, chance, ledger } = this.surroundings;
     const up = new Line(clock, chance);
-    const down = new Line(clock, chance, chance.once(4) ? 1 + chance.below(3) : 0);
+    const down = new Line(clock, chance, chance.once(3) ? 1 + chance.below(5) : 0);
     const there: Peer = {
       did: this.did,
       role: "writer",

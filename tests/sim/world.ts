@@ -3,7 +3,6 @@ import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
-import { MemoryStore } from "../sync/memory_store.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
 import { Chance } from "./chance.ts";
 import { Ledger } from "./ledger.ts";
@@ -14,7 +13,7 @@ const ROOM = "room";
 const LINGER = 60_000;
 
 /** In bytes as the peers' buffers count them: what a room lets wait, and some frames on top of it. */
-const MOST_WAITING = 2 * 1024 * 1024;
+const MOST_WAITING = 12 * 1024 * 1024;
 
 /** What a run found. */
 export interface Verdict {
@@ -41,14 +40,15 @@ class World {
     this.chance = new Chance(seed);
     const count = 1 + this.chance.below(3);
     for (let n = 0; n < count; n++) this.instances.push(this.#start(this.instances[0]?.store));
-    const surroundings: Surroundings = this;
+    const { clock, chance, ledger } = this;
+    const surroundings: Surroundings = { clock, chance, ledger };
     this.peers = Array.from(
       { length: 2 + this.chance.below(4) },
       (_, n) => new SimPeer(String.fromCharCode(97 + n), surroundings),
     );
     const disk = this.instances[0]!.store.disk;
     disk.onDelete = () => this.ledger.erase(this.#stored().words);
-    disk.onBegin = () => this.ledger.bringBack(this.#stored().words);
+    disk.onRevival = () => this.ledger.erased.clear();
   }
 
   /** Something happens, and some time passes. */
@@ -115,7 +115,7 @@ class World {
   /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 12; round++) {
       this.#startOver();
       for (const peer of this.peers) {
         if (!peer.online) peer.connect(this.chance.pick(this.instances).rooms, ROOM);

@@ -26,10 +26,12 @@ class Disk {
   readonly rooms = new Map<string, Stored>();
   readonly presence = new Map<string, Map<MemoryStore, Uint8Array>>();
   readonly instances = new Set<MemoryStore>();
+  /** How often a room went. */
+  deletions = 0;
   /** Called when a room goes. */
   onDelete: (room: string) => void = () => {};
-  /** Called when somebody has written to a room who had seen nothing in it before. */
-  onBegin: (room: string) => void = () => {};
+  /** Called when somebody has written to a room who looked before it went, and saw nothing to go. */
+  onRevival: (room: string) => void = () => {};
 
   room(name: string): Stored {
     const stored = this.rooms.get(name) ?? { snapshot: null, log: [], seq: 0 };
@@ -121,6 +123,7 @@ export class MemoryStore implements RoomStore {
   async delete(room: string): Promise<void> {
     await this.before("delete", room);
     this.disk.onDelete(room);
+    this.disk.deletions++;
     this.disk.rooms.delete(room);
     this.disk.tell(this, room, "log");
     this.told(room, "log");
@@ -143,12 +146,15 @@ export class MemoryStore implements RoomStore {
 }
 
 class MemoryLog implements RoomLog {
+  readonly #openedAfter: number;
   #seen = 0;
   #known: Stored | null = null;
   #snapshot: Entry | null = null;
   #read: Uint8Array[] = [];
 
-  constructor(private readonly store: MemoryStore, private readonly room: string) {}
+  constructor(private readonly store: MemoryStore, private readonly room: string) {
+    this.#openedAfter = store.disk.deletions;
+  }
 
   get size(): LogSize {
     const since = this.#snapshot?.seq ?? 0;
@@ -169,14 +175,14 @@ class MemoryLog implements RoomLog {
 
   async append(update: Uint8Array): Promise<Uint8Array[]> {
     await this.store.before("append", this.room);
-    const begins = this.#known === null;
+    const revives = this.#known === null && this.#openedAfter < this.store.disk.deletions;
     this.#look();
     this.#seen = ++this.#stored.seq;
     this.#known = this.#stored;
     this.#known.log.push({ seq: this.#seen, update });
     this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
-    if (begins) this.store.disk.onBegin(this.room);
+    if (revives) this.store.disk.onRevival(this.room);
     await this.store.after("append", this.room);
     return this.#handOut();
   }

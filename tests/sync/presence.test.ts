@@ -147,6 +147,45 @@ Deno.test("P8: who is on another instance is seen within half a second, and gone
   assertEquals(alice.sees, ["alice"]);
 });
 
+Deno.test("P9: who could not be told for its buffer was full is told who has come and gone, once it drains", async () => {
+  const { clock, rooms } = world();
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(rooms, "room")];
+  await settle();
+  for (const peer of [alice, bob]) peer.announce();
+  alice.buffered = 2 * 1024 * 1024;
+  bob.leave();
+  named("carol").join(rooms, "room").announce();
+  await settle();
+  clock.advance(1_000);
+  assertEquals(alice.sees, ["alice", "bob"], "it was told although its buffer was full");
+  alice.buffered = 0;
+  clock.advance(20);
+  assertEquals(alice.sees, ["alice", "carol"]);
+});
+
+Deno.test("P10: what other instances could not be told is told until the store takes it", async () => {
+  const { store, clock, rooms } = world();
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
+  const pass = async (ms: number) => {
+    await settle();
+    clock.advance(ms);
+    await settle();
+  };
+  alice.announce();
+  await pass(250);
+  assert(bob.sees.includes("alice"));
+  store.before = (operation) => {
+    if (operation === "publish") throw new Error("not now");
+  };
+  alice.leave();
+  await pass(LINGER); // the room leaves memory, and must be told of all the same
+  assert(bob.sees.includes("alice"));
+  store.before = () => {};
+  await pass(2_000);
+  assert(!bob.sees.includes("alice"), bob.sees.join());
+});
+
 Deno.test("P8: an instance that starts later hears who is there already", async () => {
   const { store, clock, rooms } = world();
   const alice = named("alice").join(rooms, "room");
