@@ -20,6 +20,8 @@ export interface CrowdSize {
   rooms: number;
   writers: number;
   readers: number;
+  /** What the rooms' names begin with. Default: `room`. */
+  prefix?: string;
 }
 
 /** A client that types, one character a keystroke. */
@@ -89,10 +91,14 @@ export class Crowd {
     if (faults.length > 0) throw new Error(`${faults.length} clients failed: ${faults[0]}`);
   }
 
-  async #fill(place: Place, n: number, { writers, readers }: CrowdSize): Promise<CrowdRoom> {
+  async #fill(
+    place: Place,
+    n: number,
+    { writers, readers, prefix = "room" }: CrowdSize,
+  ): Promise<CrowdRoom> {
     const room: CrowdRoom = { writers: [], clients: [] };
     for (let seat = 0; seat < writers + readers; seat++) {
-      const client = await Client.join(place, `room-${n}`);
+      const client = await Client.join(place, `${prefix}-${n}`);
       room.clients.push(client);
       if (seat < writers) room.writers.push(new Writer(FIRST_WRITER + room.writers.length, client));
     }

@@ -1,7 +1,7 @@
 import project from "../../../deno.json" with { type: "json" };
 import { ServerProcess } from "../server_process.ts";
 import { plain } from "../wire/dialect.ts";
-import type { Contender } from "./contender.ts";
+import type { Contender, Running, Start } from "./contender.ts";
 
 /** What is measured runs with the flags of what is used. */
 const START_FLAGS = project.tasks.start.split(" ").slice(1, -1);
@@ -14,30 +14,40 @@ const DID = "did:web:bench.example";
 const NO_LIMIT = "1000000000";
 
 /** This service, durable, on a file. */
-export const tessera: Contender = {
-  name: "tessera",
-  durable: true,
-  syncs: true,
-  async start({ folder, env, under = [] }) {
-    const process = await ServerProcess.start({
-      command: [...under, Deno.execPath(), ...START_FLAGS, MAIN],
-      env: {
-        PORT: "0",
-        HOST: "127.0.0.1",
-        LOG_FORMAT: "json",
-        KV_PATH: `${folder}/tessera.sqlite3`,
-        UNSAFE_DEV_TOKEN: DEV_TOKEN,
-        AUTH_RATE_PER_ADDRESS: NO_LIMIT,
-        AUTH_RATE_PER_DID: NO_LIMIT,
-        ...env,
-      },
-      ready: / is ready at http:\/\/localhost:(\d+) /,
-    });
-    const base = `ws://127.0.0.1:${process.announced[1]}/sync/as/${DID}`;
-    return {
-      process,
-      dialect: plain,
-      address: (room) => ({ url: `${base}/${room}`, protocols: ["authorization", DEV_TOKEN] }),
-    };
-  },
-};
+export const tessera: Contender = withWorkers("tessera", 1);
+
+/** The same with two threads, on one port. */
+export const tessera2: Contender = withWorkers("tessera-2", 2);
+
+function withWorkers(name: string, workers: number): Contender {
+  return {
+    name,
+    durable: true,
+    syncs: true,
+    start: (options) => start(options, workers),
+  };
+}
+
+async function start({ folder, env, under = [] }: Start, workers: number): Promise<Running> {
+  const process = await ServerProcess.start({
+    command: [...under, Deno.execPath(), ...START_FLAGS, MAIN],
+    env: {
+      PORT: "0",
+      WORKERS: String(workers),
+      HOST: "127.0.0.1",
+      LOG_FORMAT: "json",
+      KV_PATH: `${folder}/tessera.sqlite3`,
+      UNSAFE_DEV_TOKEN: DEV_TOKEN,
+      AUTH_RATE_PER_ADDRESS: NO_LIMIT,
+      AUTH_RATE_PER_DID: NO_LIMIT,
+      ...env,
+    },
+    ready: / is ready at http:\/\/localhost:(\d+) /,
+  });
+  const base = `ws://127.0.0.1:${process.announced[1]}/sync/as/${DID}`;
+  return {
+    process,
+    dialect: plain,
+    address: (room) => ({ url: `${base}/${room}`, protocols: ["authorization", DEV_TOKEN] }),
+  };
+}

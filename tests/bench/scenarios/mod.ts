@@ -1,3 +1,4 @@
+import { flood } from "./flood.ts";
 import { paced } from "./paced.ts";
 import { saturated } from "./saturated.ts";
 import type { Scenario } from "./scenario.ts";
@@ -6,6 +7,7 @@ import type { Scenario } from "./scenario.ts";
 export const SCENARIOS: Scenario[] = [
   saturated("1x50", { rooms: 1, writers: 1, readers: 49 }, true),
   saturated("50x4", { rooms: 50, writers: 1, readers: 3 }, true),
+  saturated("200x2", { rooms: 200, writers: 1, readers: 1 }, false),
   saturated("1x500", { rooms: 1, writers: 1, readers: 499 }, false),
   saturated("many-writers", { rooms: 1, writers: 20, readers: 20 }, false),
   paced("paced", { rooms: 100, writers: 1, readers: 3 }, {
@@ -18,4 +20,5 @@ export const SCENARIOS: Scenario[] = [
     warmUp: 2_000,
     measure: { short: 10_000, long: 30_000 },
   }, false),
+  flood,
 ];
