@@ -2,6 +2,7 @@ import { flood } from "./flood.ts";
 import { paced } from "./paced.ts";
 import { saturated } from "./saturated.ts";
 import type { Scenario } from "./scenario.ts";
+import { tickets } from "./tickets.ts";
 
 /** Rooms x clients, unless a name says what else. */
 export const SCENARIOS: Scenario[] = [
@@ -21,4 +22,5 @@ export const SCENARIOS: Scenario[] = [
     measure: { short: 10_000, long: 30_000 },
   }, false),
   flood,
+  tickets,
 ];
