@@ -44,7 +44,7 @@ async function compare(scenario: Scenario): Promise<void> {
   console.log(`| | ${columns.join(" | ")} |\n|---|${columns.map(() => "---:").join("|")}|`);
   for (const name of contenders) {
     const runs = results.get(name);
-    const cells = columns.map((column) => runs ? cell(runs.map((run) => run[column]!)) : "failed");
+    const cells = columns.map((column) => runs ? cell(runs.map((run) => run[column])) : "failed");
     console.log(`| ${name} | ${cells.join(" | ")} |`);
   }
 }
@@ -60,8 +60,10 @@ async function runOne(scenario: string, contender: string): Promise<Metrics | nu
   return null;
 }
 
-/** The median, and how far the rounds went apart. */
-function cell(values: number[]): string {
+/** The median, and how far the rounds went apart; a dash where there is nothing to measure. */
+function cell(measured: (number | undefined)[]): string {
+  const values = measured.filter((value) => value !== undefined);
+  if (values.length === 0) return "-";
   const { median, min, max } = summarize(values);
   const show = (value: number) =>
     value >= 1_000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);

@@ -1,4 +1,5 @@
 import { flood } from "./flood.ts";
+import { joins } from "./joins.ts";
 import { paced } from "./paced.ts";
 import { saturated } from "./saturated.ts";
 import type { Scenario } from "./scenario.ts";
@@ -22,5 +23,6 @@ export const SCENARIOS: Scenario[] = [
     measure: { short: 10_000, long: 30_000 },
   }, false),
   flood,
+  joins,
   tickets,
 ];
