@@ -13,6 +13,7 @@ const DEADLINE: Record<Form, number> = { short: 60_000, long: 300_000 };
 async function runOne(scenarioName: string, contenderName: string, form: Form): Promise<Metrics> {
   const scenario = SCENARIOS.find(({ name }) => name === scenarioName)!;
   const contender = CONTENDERS.find(({ name }) => name === contenderName)!;
+  await contender.prepare?.();
   const folder = await Deno.makeTempDir({ prefix: "tessera-bench-" });
   const started: Running[] = [];
   const { promise: never, reject: giveUp } = Promise.withResolvers<never>();

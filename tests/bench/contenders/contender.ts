@@ -18,6 +18,8 @@ export interface Contender {
   readonly durable: boolean;
   /** It keeps documents at all. */
   readonly syncs: boolean;
+  /** Fetches what it needs and this machine lacks, which may take minutes. */
+  prepare?(): Promise<void>;
   start(start: Start): Promise<Running>;
 }
 

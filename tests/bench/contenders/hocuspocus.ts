@@ -19,8 +19,8 @@ function server(name: string, env: (folder: string) => Record<string, string>): 
     name,
     durable: Object.keys(env("")).length > 0,
     syncs: true,
+    prepare: installPeers,
     async start({ folder, under = [] }) {
-      await installPeers();
       const port = freePort();
       const process = await ServerProcess.start({
         command: [...under, NODE_22, SCRIPT],

@@ -1,6 +1,8 @@
 import { flood } from "./flood.ts";
 import { joins } from "./joins.ts";
 import { paced } from "./paced.ts";
+import { reconnect } from "./reconnect.ts";
+import { replays } from "./replays.ts";
 import { saturated } from "./saturated.ts";
 import type { Scenario } from "./scenario.ts";
 import { tickets } from "./tickets.ts";
@@ -24,5 +26,8 @@ export const SCENARIOS: Scenario[] = [
   }, false),
   flood,
   joins,
+  reconnect,
+  replays("automerge-paper"),
+  replays("friendsforever"),
   tickets,
 ];

@@ -1,6 +1,6 @@
 import * as decoding from "lib0/decoding";
 import type { Dialect } from "./dialect.ts";
-import { EMPTY_STEP_2, PROBE, step1, STEP_1, SYNC } from "./messages.ts";
+import { EMPTY_STEP_2, step1, STEP_1, SYNC } from "./messages.ts";
 import { type Address, RawSocket } from "./raw_socket.ts";
 import { readSpans } from "./spans.ts";
 
@@ -13,16 +13,20 @@ export interface Place {
   address(room: string): Address;
 }
 
+/** With what a client comes. */
+export interface JoinOptions {
+  /** How far it has the text of each writer already. */
+  known?: Map<number, number>;
+  /** Whether it keeps the updates that it hears. */
+  keeps?: boolean;
+}
+
 /** Told how a client learnt of the characters `from` up to, and without, `to` of a writer. */
 export type OnNews = (writer: number, from: number, to: number) => void;
 
 /** One connection to one room, without a document: it knows how far it has each writer's text. */
 export class Client {
   onNews: OnNews = () => {};
-  /** Told the number of a probe that came back. */
-  onEcho: (n: number) => void = () => {};
-  /** Takes a copy of each update; null to do without. */
-  kept: Uint8Array[] | null = null;
   /** Why it is of no more use; what is measured with it is void. */
   fault: string | null = null;
   readonly #joined = Promise.withResolvers<void>();
@@ -33,29 +37,23 @@ export class Client {
     private readonly room: string,
     /** How far it has the text of each writer. */
     readonly known: Map<number, number>,
+    /** A copy of each update that it heard; null when nobody wants them. */
+    readonly kept: Uint8Array[] | null,
   ) {
     socket.onMessage = (frame) => this.#hear(dialect.unwrap(frame));
     socket.onLost = (why) => this.#fail(why);
   }
 
-  /** Opens a socket and asks for what is not `known`. */
-  static async open(
-    place: Place,
-    room: string,
-    known: Map<number, number> = new Map(),
-  ): Promise<Client> {
+  /** Opens a socket, asks for what it does not know, and waits until the server has answered. */
+  static async join(place: Place, room: string, options: JoinOptions = {}): Promise<Client> {
+    const { known = new Map(), keeps = false } = options;
+    const { dialect } = place;
     const socket = await RawSocket.open(place.address(room));
-    const client = new Client(socket, place.dialect, room, known);
-    for (const frame of place.dialect.hello(room)) socket.send(frame);
-    if (place.dialect.syncs) client.send(step1(known));
+    const client = new Client(socket, dialect, room, known, keeps ? [] : null);
+    for (const frame of dialect.hello(room)) socket.send(frame);
+    if (dialect.syncs) client.send(step1(known));
     socket.listen();
-    return client;
-  }
-
-  /** Opens a socket, and waits until the server has answered with what it has. */
-  static async join(place: Place, room: string): Promise<Client> {
-    const client = await Client.open(place, room);
-    if (place.dialect.syncs) await client.#joined.promise;
+    if (dialect.syncs) await client.#joined.promise;
     return client;
   }
 
@@ -85,10 +83,6 @@ export class Client {
       const decoder = decoding.createDecoder(message);
       const type = decoding.readVarUint(decoder);
       if (type === SYNC || type === SYNC_REPLY) this.#sync(decoder);
-      if (type === PROBE) {
-        const echo = decoding.createDecoder(decoding.readVarUint8Array(decoder));
-        this.onEcho(decoding.readVarUint(echo));
-      }
     } catch (error) {
       this.#fail(String(error));
     }

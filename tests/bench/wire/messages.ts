@@ -3,8 +3,6 @@ import * as encoding from "lib0/encoding";
 
 export const SYNC = 0;
 export const STEP_1 = 0;
-/** Tessera's: echoed once everything before it is durable. */
-export const PROBE = 102;
 
 const STEP_2 = 1;
 const UPDATE = 2;
@@ -31,14 +29,6 @@ export const EMPTY_STEP_2: Uint8Array = sync(STEP_2, new Uint8Array([0, 0]));
 /** An edit. */
 export function update(bytes: Uint8Array): Uint8Array {
   return sync(UPDATE, bytes);
-}
-
-/** "Tell me when all of the above is durable." */
-export function probe(n: number): Uint8Array {
-  return encoding.encode((encoder) => {
-    encoding.writeVarUint(encoder, PROBE);
-    encoding.writeVarUint8Array(encoder, encoding.encode((e) => encoding.writeVarUint(e, n)));
-  });
 }
 
 /** The edit by which `writer` puts its character number `clock` behind the one before it. */
