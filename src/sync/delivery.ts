@@ -1,4 +1,6 @@
+import type { Part } from "./parts.ts";
 import type { Peer } from "./peer.ts";
+import type { StateVector } from "./pieces.ts";
 
 /**
  * How many bytes may wait in a connection's buffer, before the peer is given time. A slow peer costs
@@ -9,24 +11,15 @@ const BUDGET = 1024 * 1024;
 /** A peer that takes nothing at all for this long, in ms, is cut off: a phone in a tunnel comes back sooner. */
 const PATIENCE = 30_000;
 
-/** A part of the document, in frames: many peers may be sent the same one. */
-export interface Encoded {
-  frames: Uint8Array[];
-  /** The state vector of who has got them all. */
-  stateVector: Uint8Array;
-  /** The version of the document that they bring a peer to. */
-  version: number;
-}
-
 /**
  * What one peer is still to be sent of the document. While it keeps up it is sent every update as it
  * comes. When its buffer is full it is sent nothing, until that has drained; then it gets one
  * difference from where it was. A large document goes out in the same way, piece by piece.
  */
 export class Delivery {
-  #sending: Encoded | null = null;
   #hasAsked = false;
-  #next = 0;
+  /** What it has, or will once its buffer has drained; null when it is sent updates as they come. */
+  #at: { stateVector: StateVector; version: number | null } | null = null;
   #buffered = 0;
   #movedAt = 0;
 
@@ -42,7 +35,7 @@ export class Delivery {
 
   /** There is more to be sent. */
   get behind(): boolean {
-    return this.#sending !== null;
+    return this.#at !== null;
   }
 
   /** The peer's buffer has no room. */
@@ -50,39 +43,40 @@ export class Delivery {
     return this.peer.buffered > BUDGET;
   }
 
-  /** Sends these frames, as the peer's pace allows. */
-  begin(encoded: Encoded, now: number): void {
+  /**
+   * From now on the peer is behind: what it has is this, of that version of the document if it is
+   * whole.
+   */
+  begin(stateVector: StateVector, version: number | null, now: number): void {
     this.#hasAsked = true;
-    this.#sending = encoded;
-    this.#next = 0;
+    this.#at = { stateVector, version };
     this.#movedAt = now;
   }
 
-  /** From now on the peer is behind: what it has is this. */
-  fallBehind(stateVector: Uint8Array, version: number, now: number): void {
-    this.begin({ frames: [], stateVector, version }, now);
-  }
-
   /**
-   * Goes on sending. Returns what to do next: `wait` and go on later; `cut` the peer off, which takes
-   * nothing; or, when all is sent, the state vector and version that the peer has now.
+   * Sends what `next` gives, as the peer's pace allows, until it has this version of the document and
+   * its buffer has drained. Returns whether to go on later (`wait`), to `cut` off a peer that takes
+   * nothing, or that it is `live` again.
    */
-  goOn(now: number): "wait" | "cut" | Encoded {
-    const sending = this.#sending!;
+  goOn(
+    now: number,
+    version: number,
+    next: (stateVector: StateVector) => Part,
+  ): "wait" | "cut" | "live" {
+    const at = this.#at!;
     const { buffered } = this.peer;
     if (buffered < this.#buffered || buffered === 0) this.#movedAt = now;
-    while (this.#next < sending.frames.length && !this.full) {
-      this.peer.send(sending.frames[this.#next++]!);
+    while (at.version !== version && !this.full) {
+      const part = next(at.stateVector);
+      this.peer.send(part.frame);
+      at.stateVector = part.reaches;
+      at.version = part.completes;
       this.#movedAt = now;
     }
     this.#buffered = this.peer.buffered;
     if (now - this.#movedAt > PATIENCE) return "cut";
-    if (this.#next < sending.frames.length || this.#buffered > BUDGET / 2) return "wait";
-    return sending;
-  }
-
-  /** The peer has all there is. */
-  finish(): void {
-    this.#sending = null;
+    if (at.version !== version || this.#buffered > BUDGET / 2) return "wait";
+    this.#at = null;
+    return "live";
   }
 }

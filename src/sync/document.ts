@@ -1,8 +1,11 @@
 import * as Y from "yjs";
-import { pieces } from "./pieces.ts";
+import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
 
-/** A large document is sent in pieces of this size: on a phone's bad day one takes a few seconds. */
-const PIECE_BYTES = 256 * 1024;
+/**
+ * A large document is sent in pieces of this size: on a phone's bad day one takes a few seconds, and
+ * Deno keeps a buffer as large as the largest frame for each socket.
+ */
+const PIECE_BYTES = 64 * 1024;
 
 /** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
 export class MalformedUpdateError extends Error {
@@ -23,6 +26,15 @@ export function checkUpdate(update: Uint8Array): void {
     Y.decodeUpdate(update);
   } catch (cause) {
     throw new MalformedUpdateError("the update cannot be read", { cause });
+  }
+}
+
+/** @throws {MalformedUpdateError} */
+export function readStateVector(bytes: Uint8Array): StateVector {
+  try {
+    return Y.decodeStateVector(bytes);
+  } catch (cause) {
+    throw new MalformedUpdateError("the state vector cannot be read", { cause });
   }
 }
 
@@ -89,16 +101,9 @@ export class Document {
     return [...reach].every(([client, end]) => end <= Y.getState(store, client));
   }
 
-  /**
-   * What a peer with this state vector lacks, in updates that apply one after the other.
-   * @throws {MalformedUpdateError}
-   */
-  difference(stateVector: Uint8Array): Uint8Array[] {
-    try {
-      return pieces(this.#doc, stateVector, PIECE_BYTES);
-    } catch (cause) {
-      throw new MalformedUpdateError("the state vector cannot be read", { cause });
-    }
+  /** The next piece of what a peer with this state vector lacks. */
+  nextPiece(from: StateVector): Piece {
+    return nextPiece(this.#doc, from, PIECE_BYTES);
   }
 
   /** The whole document as one update. Content that was deleted is gone from it. */

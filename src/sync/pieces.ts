@@ -10,28 +10,41 @@ interface Run {
   encoder: Y.UpdateEncoderV1;
 }
 
+/** For each client id, the clock up to which its structs are known. */
+export type StateVector = Map<number, number>;
+
+/** A part of a document: an update that applies on its own to whoever has what was before it. */
+export interface Piece {
+  update: Uint8Array;
+  /** What one has of the document with it. */
+  reaches: StateVector;
+  /** Nothing comes after it. */
+  last: boolean;
+}
+
 /**
- * What a peer with this state vector lacks, in updates of about `size` bytes that each apply on their
- * own when they come in order: nothing in one builds on a later one. (A client that gets a large
- * document in one message hears nothing for as long as that takes, and gives its line up.) The last
- * piece holds what was deleted. A single insertion is never cut, however large.
+ * The next of what a peer with this state vector lacks: about `size` bytes that build on nothing that
+ * comes later. (A client that gets a large document in one message hears nothing for as long as that
+ * takes, and gives its line up; and to make it blocks everybody else.) The last piece also holds all
+ * that was deleted. A single insertion is never cut, however large.
  */
-export function pieces(doc: Y.Doc, stateVector: Uint8Array, size: number): Uint8Array[] {
-  const whole = Y.encodeStateAsUpdate(doc, stateVector);
-  if (whole.length <= size) return [whole];
-  const updates: Uint8Array[] = [];
-  let runs = new Map<number, Run>();
+export function nextPiece(doc: Y.Doc, from: StateVector, size: number): Piece {
+  const runs = new Map<number, Run>();
+  const reaches = new Map(from);
   let bytes = 0;
-  for (const { struct, offset } of inCausalOrder(doc, Y.decodeStateVector(stateVector))) {
+  for (const { struct, offset } of inCausalOrder(doc, from)) {
+    if (bytes >= size) return { update: assemble(runs, NOTHING_DELETED), reaches, last: false };
     bytes += append(runs, struct, offset);
-    if (bytes < size) continue;
-    updates.push(assemble(runs));
-    runs = new Map();
-    bytes = 0;
+    reaches.set(struct.id.client, struct.id.clock + struct.length);
   }
-  if (runs.size > 0) updates.push(assemble(runs));
-  updates.push(Y.encodeStateAsUpdate(doc, Y.encodeStateVector(doc)));
-  return updates;
+  return { update: assemble(runs, deletionsOf(doc)), reaches, last: true };
+}
+
+const NOTHING_DELETED = new Uint8Array([0]);
+
+/** As it stands at the end of an update; before it stands that there are no structs, in one byte. */
+function deletionsOf(doc: Y.Doc): Uint8Array {
+  return Y.encodeStateAsUpdate(doc, Y.encodeStateVector(doc)).subarray(1);
 }
 
 /** Adds a struct from `offset` on, and returns how many bytes that took. */
@@ -48,8 +61,8 @@ function append(runs: Map<number, Run>, struct: Struct, offset: number): number 
   return encoding.length(run.encoder.restEncoder) - before;
 }
 
-/** Yjs' update format, version 1, with nothing deleted. */
-function assemble(runs: Map<number, Run>): Uint8Array {
+/** Yjs' update format, version 1. */
+function assemble(runs: Map<number, Run>, deletions: Uint8Array): Uint8Array {
   return encoding.encode((encoder) => {
     encoding.writeVarUint(encoder, runs.size);
     for (const [client, run] of runs) {
@@ -58,7 +71,7 @@ function assemble(runs: Map<number, Run>): Uint8Array {
       encoding.writeVarUint(encoder, run.clock);
       encoding.writeUint8Array(encoder, encoding.toUint8Array(run.encoder.restEncoder));
     }
-    encoding.writeVarUint(encoder, 0);
+    encoding.writeUint8Array(encoder, deletions);
   });
 }
 
@@ -73,7 +86,7 @@ interface Cursor {
 /** Every struct from the state vector on, none before one that it builds on. */
 function* inCausalOrder(
   doc: Y.Doc,
-  known: Map<number, number>,
+  known: StateVector,
 ): Iterable<{ struct: Struct; offset: number }> {
   const cursors = new Map<number, Cursor>();
   for (const [client, structs] of doc.store.clients) {
@@ -92,10 +105,8 @@ function* inCausalOrder(
         walks.pop();
         continue;
       }
-      const missing = parentsOf(struct).find((id) =>
-        id.client !== client && id.clock >= (cursors.get(id.client)?.clock ?? Infinity)
-      );
-      if (missing !== undefined) {
+      const missing = struct instanceof Y.Item ? missingFor(struct, cursors) : null;
+      if (missing !== null) {
         walks.push({ client: missing.client, until: missing.clock });
         continue;
       }
@@ -106,12 +117,16 @@ function* inCausalOrder(
   }
 }
 
-/** What must be there before the struct: its neighbours when it was written, and what it lies in. */
-function parentsOf(struct: Struct): Y.ID[] {
-  if (!(struct instanceof Y.Item)) return [];
-  const { origin, rightOrigin, parent } = struct;
+/** What the item builds on and has not been passed: its neighbours when it was written, or what it lies in. */
+function missingFor(item: Y.Item, cursors: Map<number, Cursor>): Y.ID | null {
+  const isMissing = (id: Y.ID | null | undefined): id is Y.ID =>
+    id !== null && id !== undefined && id.client !== item.id.client &&
+    id.clock >= (cursors.get(id.client)?.clock ?? Infinity);
+  const { origin, rightOrigin, parent } = item;
+  if (isMissing(origin)) return origin;
+  if (isMissing(rightOrigin)) return rightOrigin;
   const container = parent instanceof Y.ID
     ? parent
     : (parent as { _item?: Y.Item | null })?._item?.id;
-  return [origin, rightOrigin, container].filter((id) => id !== null && id !== undefined);
+  return isMissing(container) ? container : null;
 }

@@ -9,7 +9,7 @@ import {
 } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
-import { Delivery, type Encoded } from "./delivery.ts";
+import { Delivery } from "./delivery.ts";
 import {
   checkUpdate,
   Document,
@@ -17,6 +17,7 @@ import {
   PoisonedError,
   type Reach,
   reachOf,
+  readStateVector,
 } from "./document.ts";
 import {
   awarenessFrame,
@@ -24,10 +25,11 @@ import {
   type Frame,
   readFrame,
   step1Frame,
-  step2Frame,
   updateFrame,
 } from "./frames.ts";
+import { Parts } from "./parts.ts";
 import type { Peer } from "./peer.ts";
+import type { StateVector } from "./pieces.ts";
 import { NOBODY, Presence } from "./presence.ts";
 
 const logger = getLogger(["tessera", "sync"]);
@@ -47,9 +49,6 @@ const COMPACT_RETRY = 60_000;
 
 /** How often a peer that is behind is looked at, in ms: a buffer of 1 MiB lasts a fast line about as long. */
 const PUMP_MS = 20;
-
-/** How long an encoding of the document is kept for who comes next, in ms: a crowd comes within seconds. */
-const ENCODING_KEPT = 5_000;
 
 /** How soon other instances are told who is present, in ms: four times a second is smooth for a cursor. */
 const PRESENCE_MS = 250;
@@ -120,7 +119,7 @@ interface Update {
 type Arrival =
   | Update
   | { type: "joined"; member: Member }
-  | { type: "step1"; member: Member; stateVector: Uint8Array }
+  | { type: "step1"; member: Member; stateVector: StateVector }
   | { type: "syncStatus"; member: Member; echo: Uint8Array }
   | { type: "changed" };
 
@@ -147,8 +146,7 @@ export class Room {
   #running: Promise<void> | null = null;
   #compacting = false;
   #compactNotBefore = 0;
-  /** What was sent to who had this state vector, and until when it is kept. */
-  readonly #encodings = new Map<string, { encoded: Encoded; until: number }>();
+  readonly #parts: Parts;
   readonly #unwatch: () => void;
   /** Something was changed elsewhere while nobody was here to see it. */
   #stale = false;
@@ -168,6 +166,7 @@ export class Room {
     this.#announcer = announcer;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
+    this.#parts = new Parts(clock);
     this.#log = store.log(name);
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
@@ -250,7 +249,7 @@ export class Room {
       if (member.gap !== null) this.#askToFill(member, member.gap);
       if (now - member.sentAt >= SILENCE_MS) this.#send(member, awarenessFrame(NOBODY));
     }
-    for (const [key, { until }] of this.#encodings) if (until <= now) this.#encodings.delete(key);
+    this.#parts.forgetOld();
   }
 
   #receive(member: Member, bytes: Uint8Array): void {
@@ -266,8 +265,10 @@ export class Room {
 
   #accept(member: Member, frame: Frame): void {
     switch (frame.type) {
-      case "step1":
-        return this.#enqueue({ type: "step1", member, stateVector: frame.stateVector });
+      case "step1": {
+        const stateVector = readStateVector(frame.stateVector);
+        return this.#enqueue({ type: "step1", member, stateVector });
+      }
       case "step2":
       case "update": {
         const { update } = frame;
@@ -457,7 +458,7 @@ export class Room {
         this.#send(member, step1Frame(this.#document!.stateVector()));
         return this.#sendPresence(member);
       case "step1":
-        return this.#answerStep1(member, arrival.stateVector);
+        return this.#sendDocument(member, arrival.stateVector);
       case "update":
         if (arrival.gap) this.#noteGap(member, arrival.gap);
         else if (arrival.whole) this.#noteWhole(member);
@@ -468,51 +469,22 @@ export class Room {
     }
   }
 
-  #answerStep1(member: Member, stateVector: Uint8Array): void {
-    try {
-      member.delivery.begin(this.#encode(stateVector), this.#clock.uptime());
-      this.#deliver(member);
-    } catch (error) {
-      if (!(error instanceof MalformedUpdateError)) throw error;
-      this.#expel(member, error.message);
-    }
-  }
-
-  /**
-   * What a peer with this state vector lacks; one that was made for another peer will do, for whoever
-   * got it is then sent what has come since. A crowd that comes to a large room costs one encoding.
-   */
-  #encode(stateVector: Uint8Array): Encoded {
-    const key = stateVector.join();
-    const known = this.#encodings.get(key);
-    if (known !== undefined) return known.encoded;
-    const document = this.#document!;
-    const updates = document.difference(stateVector);
-    const last = updates.length - 1;
-    const encoded = {
-      // With step 2 a client believes that it is synced: so that comes last.
-      frames: updates.map((update, n) => n === last ? step2Frame(update) : updateFrame(update)),
-      stateVector: document.stateVector(),
-      version: this.#version,
-    };
-    // Small ones are cheaper to make than to keep.
-    if (last > 0) {
-      this.#encodings.set(key, { encoded, until: this.#clock.uptime() + ENCODING_KEPT });
-    }
-    return encoded;
+  #sendDocument(member: Member, from: StateVector): void {
+    member.delivery.begin(from, null, this.#clock.uptime());
+    this.#deliver(member);
   }
 
   /** Goes on with what a member is still to be sent, as far as its pace allows. */
   #deliver(member: Member): void {
     const { delivery } = member;
-    while (delivery.behind) {
+    if (delivery.behind) {
       const now = this.#clock.uptime();
-      const outcome = delivery.goOn(now);
+      const outcome = delivery.goOn(now, this.#version, (stateVector) => {
+        member.sentAt = now;
+        return this.#parts.next(this.#document!, this.#version, stateVector);
+      });
       if (outcome === "wait") return this.#pumpSoon();
       if (outcome === "cut") return this.#expel(member, "too slow", Close.TRY_AGAIN);
-      member.sentAt = now;
-      if (outcome.version !== this.#version) delivery.begin(this.#encode(outcome.stateVector), now);
-      else delivery.finish();
     }
     if (!member.missedPresence) return;
     if (delivery.full) this.#pumpSoon();
@@ -520,8 +492,8 @@ export class Room {
   }
 
   #fallBehind(member: Member): void {
-    const { delivery } = member;
-    delivery.fallBehind(this.#document!.stateVector(), this.#version, this.#clock.uptime());
+    const has = readStateVector(this.#document!.stateVector());
+    member.delivery.begin(has, this.#version, this.#clock.uptime());
     this.#pumpSoon();
   }
 

@@ -1,5 +1,6 @@
 import { flood } from "./flood.ts";
 import { joins } from "./joins.ts";
+import { large } from "./large.ts";
 import { paced } from "./paced.ts";
 import { reconnect } from "./reconnect.ts";
 import { replays } from "./replays.ts";
@@ -27,6 +28,8 @@ export const SCENARIOS: Scenario[] = [
   flood,
   joins,
   reconnect,
+  large(10, 100),
+  large(50, 2),
   replays("automerge-paper"),
   replays("friendsforever"),
   tickets,

@@ -1,0 +1,71 @@
+import * as Y from "yjs";
+import type { Clock } from "../clock.ts";
+import type { Document } from "./document.ts";
+import { step2Frame, updateFrame } from "./frames.ts";
+import type { StateVector } from "./pieces.ts";
+
+/** How long a part is kept for who comes next, in ms: a crowd comes within seconds. */
+const KEPT_MS = 5_000;
+
+/** A crowd of one speed needs the few parts that it is at; no crowd may keep more than this of a room. */
+const KEPT_BYTES = 16 * 1024 * 1024;
+
+/** Smaller ones are cheaper to make than to keep. */
+const WORTH_KEEPING = 16 * 1024;
+
+/** A part of the document, as it is sent to who has all before it: many may be sent the same one. */
+export interface Part {
+  frame: Uint8Array;
+  /** What one has with it. */
+  reaches: StateVector;
+  /** The version of the document that one has with it; null when there is more to come. */
+  completes: number | null;
+}
+
+/** The parts of a room's document, for whoever lacks them: a crowd costs one encoding. */
+export class Parts {
+  /** By the state vector of who lacks it; the oldest first. */
+  readonly #kept = new Map<string, { part: Part; until: number }>();
+  #bytes = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  /**
+   * The next part for a peer with this state vector. One that was made a while ago will do: whoever
+   * gets it is then sent what has come since.
+   */
+  next(document: Document, version: number, from: StateVector): Part {
+    const key = Y.encodeStateVector(from).toBase64();
+    const known = this.#kept.get(key);
+    if (known !== undefined) return known.part;
+    const { update, reaches, last } = document.nextPiece(from);
+    const part = {
+      // With step 2 a client believes that it is synced: so that comes last.
+      frame: last ? step2Frame(update) : updateFrame(update),
+      reaches,
+      completes: last ? version : null,
+    };
+    if (update.length >= WORTH_KEEPING) this.#keep(key, part);
+    return part;
+  }
+
+  /** To be called every few seconds. */
+  forgetOld(): void {
+    const now = this.clock.uptime();
+    for (const [key, { until }] of this.#kept) if (until <= now) this.#forget(key);
+  }
+
+  #keep(key: string, part: Part): void {
+    this.#kept.set(key, { part, until: this.clock.uptime() + KEPT_MS });
+    this.#bytes += part.frame.length;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#bytes <= KEPT_BYTES || oldest === key) return;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(key: string): void {
+    this.#bytes -= this.#kept.get(key)!.part.frame.length;
+    this.#kept.delete(key);
+  }
+}

@@ -1,0 +1,40 @@
+import { assert, assertEquals } from "@std/assert";
+import * as Y from "yjs";
+import { Document } from "../../src/sync/document.ts";
+import { Parts } from "../../src/sync/parts.ts";
+import { FakeClock } from "../fake_clock.ts";
+
+const MB = 1024 * 1024;
+const COUNT = 40;
+
+/** A document of 40 MB, and a function to ask for the part of it from so many MB on. */
+function world() {
+  const author = new Y.Doc();
+  for (let n = 0; n < COUNT; n++) author.getText("text").insert(0, "x".repeat(MB));
+  const document = new Document();
+  document.apply([Y.encodeStateAsUpdate(author)]);
+  const clock = new FakeClock();
+  const parts = new Parts(clock);
+  const from = (n: number) => parts.next(document, 1, new Map([[author.clientID, n * MB]]));
+  return { clock, parts, from };
+}
+
+Deno.test("R15: a crowd of which each lacks something else keeps no more than 16 MiB of a room", () => {
+  const { from } = world();
+  const seats = Array.from({ length: COUNT }, (_, n) => n);
+  const made = seats.map(from);
+  // From the latest on, since whatever was forgotten is made again.
+  const kept = seats.toReversed().filter((n) => from(n) === made[n]);
+  assertEquals(kept, seats.toReversed().slice(0, 15), "16 of them are a little more than 16 MiB");
+});
+
+Deno.test("R15: what was made for one is kept 5 s for the next", () => {
+  const { clock, parts, from } = world();
+  const first = from(0);
+  clock.advance(4_999);
+  parts.forgetOld();
+  assert(from(0) === first);
+  clock.advance(1);
+  parts.forgetOld();
+  assert(from(0) !== first);
+});
