@@ -1,15 +1,15 @@
+import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import { GroupCommit } from "../store/kv/group_commit.ts";
 import { CLOCK_LEEWAY, type ServiceClaims } from "./service_jwt.ts";
 
 /** Lets each token in once. */
 export class ReplayGuard {
-  #kv: Deno.Kv;
-  #clock: Clock;
+  readonly #commits: GroupCommit;
 
-  constructor(kv: Deno.Kv, clock: Clock) {
-    this.#kv = kv;
-    this.#clock = clock;
+  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {
+    this.#commits = new GroupCommit(kv);
   }
 
   /**
@@ -20,17 +20,25 @@ export class ReplayGuard {
    * with the same store.
    */
   async spend({ iss, exp, jti }: ServiceClaims): Promise<void> {
-    const now = this.#clock.now();
+    const key = ["jti", iss, digest(jti)];
     // Past `exp`, so that a clock that steps back does not open a spent token again.
     const deadline = exp * 1000 + CLOCK_LEEWAY;
-    const seen = await this.#kv.get<number>(["jti", iss, await sha256(jti)]);
+    if (await this.#claim(key, null, deadline)) return;
+    const seen = await this.kv.get<number>(key);
     // KV deletes late: the stored deadline counts, not the presence of the entry.
-    if (seen.value !== null && seen.value > now) throw replayed();
-    const { ok } = await this.#kv.atomic()
-      .check(seen)
-      .set(seen.key, deadline, { expireIn: deadline - now })
-      .commit();
-    if (!ok) throw replayed();
+    if (seen.value !== null && seen.value > this.clock.now()) throw replayed();
+    if (!await this.#claim(key, seen.versionstamp, deadline)) throw replayed();
+  }
+
+  /** Whether it is ours: the entry has this versionstamp, and nobody else claims it with us. */
+  async #claim(key: Deno.KvKey, versionstamp: string | null, deadline: number): Promise<boolean> {
+    const stamp = await this.#commits.commit({
+      subject: key.join(),
+      checks: [{ key, versionstamp }],
+      sets: [{ key, value: deadline, expireIn: deadline - this.clock.now() }],
+      bytes: 8,
+    });
+    return stamp !== null;
   }
 }
 
@@ -39,6 +47,6 @@ function replayed(): Refusal {
 }
 
 /** A nonce may hold any text: a digest is short, and a KV key has to be. */
-async function sha256(text: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+function digest(nonce: string): string {
+  return createHash("sha256").update(nonce).digest("base64url");
 }

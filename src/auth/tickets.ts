@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import { GroupCommit } from "../store/kv/group_commit.ts";
 
 /** What a ticket stands for. */
 export interface Grant {
@@ -32,9 +33,16 @@ export const TICKET_TTL = 30_000;
 const TICKET_BYTES = 32;
 const TICKET_SHAPE = /^[A-Za-z0-9_-]{43}$/;
 
+/** What a grant weighs at most: a DID of 261 bytes, a room's name of 512, and what is around them. */
+const STORED_BYTES = 1_024;
+
 /** Single-use tickets in KV, where only their hashes lie. */
 export class Tickets {
-  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {}
+  readonly #commits: GroupCommit;
+
+  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {
+    this.#commits = new GroupCommit(kv);
+  }
 
   /** Issues a ticket for a grant. */
   async issue(grant: Grant): Promise<IssuedTicket> {
@@ -42,7 +50,8 @@ export class Tickets {
     const expiresAt = this.clock.now() + TICKET_TTL;
     const stored: StoredGrant = { grant, expiresAt };
     // KV only promises not to expire a key earlier; `redeem` looks at the time itself.
-    await this.kv.set(ticketKey(ticket), stored, { expireIn: 2 * TICKET_TTL });
+    const set = { key: ticketKey(ticket), value: stored, expireIn: 2 * TICKET_TTL };
+    await this.#commits.commit({ subject: ticket, checks: [], sets: [set], bytes: STORED_BYTES });
     return { ticket, expiresAt };
   }
 
@@ -55,8 +64,9 @@ export class Tickets {
     const key = ticketKey(ticket);
     const entry = await this.kv.get<StoredGrant>(key);
     if (entry.value === null) throw noTicket(ticket);
-    const taken = await this.kv.atomic().check(entry).delete(key).commit(); // a racing redeemer loses here
-    if (!taken.ok || entry.value.expiresAt <= this.clock.now()) throw noTicket(ticket);
+    const sets = [{ key, value: undefined }];
+    const taken = await this.#commits.commit({ subject: ticket, checks: [entry], sets, bytes: 0 });
+    if (taken === null || entry.value.expiresAt <= this.clock.now()) throw noTicket(ticket);
     return entry.value.grant;
   }
 }

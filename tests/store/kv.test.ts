@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { systemClock } from "../../src/clock.ts";
+import { Company } from "../../src/store/kv/company.ts";
 import { GroupCommit } from "../../src/store/kv/group_commit.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
@@ -84,11 +84,10 @@ Deno.test("S10: a missing log entry is noticed", async () => {
 Deno.test("S11: a group commits together, and a member whose check fails harms no other", async () => {
   using kv = await Deno.openKv(":memory:");
   await kv.set(["n", 7], "taken");
-  const committer = new GroupCommit(kv, systemClock, { announce: () => {} });
+  const committer = new GroupCommit(kv);
   const stamps = await Promise.all(Array.from({ length: 250 }, (_, n) =>
     committer.commit({
-      room: `room ${n}`,
-      what: "log",
+      subject: `room ${n}`,
       checks: [["n", n], ["never set"]].map((key) => ({ key, versionstamp: null })),
       sets: [{ key: ["n", n], value: new Uint8Array(9_000) }], // a hundred are more than KV takes
       bytes: 9_000,
@@ -98,6 +97,18 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
   assertEquals((await keys(kv, ["n"])).length, 250);
   const commits = new Set(stamps).size;
   assert(commits < 250, "no two of them shared a commit");
+});
+
+Deno.test("S11: of many that want the same key, all at once, one gets it", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const committer = new GroupCommit(kv);
+  const stamps = await Promise.all(Array.from({ length: 60 }, (_, n) => {
+    const key = ["n", n % 3];
+    const sets = [{ key, value: n }];
+    const checks = [{ key, versionstamp: null }];
+    return committer.commit({ subject: `n ${n % 3}`, checks, sets, bytes: 8 });
+  }));
+  assertEquals(stamps.flatMap((stamp, n) => stamp === null ? [] : [n]), [0, 1, 2]);
 });
 
 Deno.test("S24: an instance that comes, or was taken for dead and comes back, is told who is present", async () => {
@@ -128,9 +139,9 @@ Deno.test("S23: rooms that commit at about the same time wait for each other, an
   const clock = new FakeClock();
   let commits = 0;
   const counted = hookedKv(kv, { beforeCommit: () => void commits++ });
-  const committer = new GroupCommit(counted, clock, { announce: () => {} });
+  const committer = new GroupCommit(counted, { company: new Company(clock) });
   const commit = (n: number) =>
-    committer.commit({ room: `room ${n}`, what: "log", checks: [], sets: [], bytes: 0 });
+    committer.commit({ subject: `room ${n}`, checks: [], sets: [], bytes: 0 });
   for (let n = 0; n < 5; n++) await commit(0); // whatever the clock says
   assertEquals(commits, 5);
 

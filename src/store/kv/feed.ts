@@ -2,8 +2,9 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../clock.ts";
 import type { Change } from "../room_store.ts";
 import type { Fleet } from "./fleet.ts";
-import { feedKey } from "./layout.ts";
 import { follow } from "./follow.ts";
+import type { Member } from "./group_commit.ts";
+import { feedKey } from "./layout.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
@@ -13,6 +14,12 @@ const REMEMBERED = 256;
 /** How often every open room is looked at whether told to or not, in ms, and in how many slices. */
 const HEALING_PERIOD = 10_000;
 const HEALING_SLICES = 20;
+
+/** What is to be committed of a room, which is its subject. */
+export interface RoomChange extends Member {
+  /** What is changed, for other instances to know. */
+  what: Change;
+}
 
 type OnChange = (what: Change) => void;
 
@@ -66,10 +73,10 @@ export class Feed {
   }
 
   /** Adds news of these changes to a commit, if there is anybody to read it. */
-  announce(atomic: Deno.AtomicOperation, changes: { room: string; what: Change }[]): void {
+  announce(atomic: Deno.AtomicOperation, changes: RoomChange[]): void {
     if (this.fleet.others.size === 0) return;
     this.#count += changes.length;
-    for (const { room, what } of changes) this.#latest.push(mark(what, room));
+    for (const { subject, what } of changes) this.#latest.push(mark(what, subject));
     this.#latest = this.#latest.slice(-REMEMBERED);
     atomic.set(feedKey(this.fleet.id), encode(this.#count, this.#latest));
   }

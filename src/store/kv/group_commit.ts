@@ -1,16 +1,13 @@
-import type { Clock } from "../../clock.ts";
-import type { Change } from "../room_store.ts";
-import { Company } from "./company.ts";
-import type { Feed } from "./feed.ts";
-
-/** What one room wants committed: all of it, and only if its checks hold. */
+/** What its owner wants committed: all of it, and only if its checks hold. */
 export interface Member {
-  room: string;
-  /** What is changed, for other instances to know. */
-  what: Change;
+  /**
+   * What it is about. Two about the same never share a commit: KV checks them all before it writes any,
+   * so that both would win.
+   */
+  subject: string;
   checks: Deno.AtomicCheck[];
-  /** What to set; a value of undefined deletes. */
-  sets: { key: Deno.KvKey; value: unknown }[];
+  /** What to set; a value of undefined deletes. Times in ms. */
+  sets: { key: Deno.KvKey; value: unknown; expireIn?: number }[];
   /** Roughly what the values weigh, for packing. */
   bytes: number;
 }
@@ -22,96 +19,89 @@ const MIN_CHECKS = 1;
 /** KV allows 819,200 bytes of mutations in one atomic. The rest is for keys and framing. */
 const MAX_BYTES = 700_000;
 
-/**
- * How long a group waits for the rooms that are to be expected, in ms, and from how many on that is
- * worth while. A commit costs some 140 us of CPU whatever it carries: a hundred rooms with a typist
- * each took a quarter more without the wait. One busy room, or few, gain nothing and do not wait.
- */
-const PATIENCE = 8;
-const WORTH_WAITING_FOR = 4;
+export interface GroupCommitOptions<M extends Member> {
+  /** Knows how many others are worth waiting for. Default: nobody is. */
+  company?: {
+    /** A member has come, and with it so many wait. */
+    note(member: M, waiting: number): void;
+    /** So many wait: resolves when their commit is to begin. */
+    gather(waiting: number): Promise<void> | null;
+  };
+  /** Adds to a commit what others are to be told of its members. */
+  announce?(atomic: Deno.AtomicOperation, members: M[]): void;
+}
 
-interface Waiting {
-  member: Member;
+interface Waiting<M> {
+  member: M;
   resolve(versionstamp: string | null): void;
   reject(error: unknown): void;
 }
 
 /**
  * Commits in groups: whoever waits while a commit is in flight rides the next one together. One
- * commit costs one sync of the disk however many rooms it carries: 1,500 single commits a second,
- * against some 27,900 in groups of 100, on the embedded KV. Each room waits with one member at a time,
- * so a flood in one takes one place of a hundred.
+ * commit costs one sync of the disk however much it carries: 1,500 single commits a second, against
+ * some 27,900 in groups of 100, on the embedded KV. Each subject has one place of a hundred in a
+ * commit, so a flood about one does not keep the others waiting.
  */
-export class GroupCommit {
-  #waiting: Waiting[] = [];
+export class GroupCommit<M extends Member = Member> {
+  #waiting: Waiting<M>[] = [];
   #running = false;
-  readonly #company: Company;
-  #onComplete = () => {};
 
   constructor(
     private readonly kv: Deno.Kv,
-    private readonly clock: Clock,
-    private readonly feed: Pick<Feed, "announce">,
-  ) {
-    this.#company = new Company(clock, PATIENCE);
-  }
+    private readonly options: GroupCommitOptions<M> = {},
+  ) {}
 
   /**
    * Commits one member. Resolves with its versionstamp when it is durable, or with null when one of
    * its checks failed and nothing of it was written.
    */
-  commit(member: Member): Promise<string | null> {
+  commit(member: M): Promise<string | null> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ member, resolve, reject });
-      this.#company.note(member.room);
+      this.options.company?.note(member, this.#waiting.length);
       if (!this.#running) this.#run();
-      else if (this.#isComplete) this.#onComplete();
     });
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    // The runtime hands over the frames of many sockets in one tick: let their rooms leave together.
+    // The runtime hands over the frames of many sockets in one tick: let them leave together.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
-      if (!this.#isComplete) await this.#gather();
+      await this.options.company?.gather(this.#waiting.length);
       await this.#commitGroup(this.#takeGroup());
     }
     this.#running = false;
   }
 
-  get #isComplete(): boolean {
-    const expected = Math.min(this.#company.size, MAX_CHECKS);
-    return expected < WORTH_WAITING_FOR || this.#waiting.length >= expected;
-  }
-
-  async #gather(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.clock.after(PATIENCE, resolve);
-      this.#onComplete = () => {
-        cancel();
-        resolve();
-      };
-    });
-    this.#onComplete = () => {};
-  }
-
-  #takeGroup(): Waiting[] {
-    let [count, checks, bytes] = [0, 0, 0];
-    for (const { member } of this.#waiting) {
-      checks += Math.max(member.checks.length, MIN_CHECKS);
-      bytes += member.bytes;
-      if (count > 0 && (checks > MAX_CHECKS || bytes > MAX_BYTES)) break;
-      count++;
+  #takeGroup(): Waiting<M>[] {
+    const subjects = new Set<string>();
+    const group: Waiting<M>[] = [];
+    const left: Waiting<M>[] = [];
+    let [checks, bytes] = [0, 0];
+    for (const waiting of this.#waiting) {
+      const { member } = waiting;
+      const checksWith = checks + Math.max(member.checks.length, MIN_CHECKS);
+      const bytesWith = bytes + member.bytes;
+      const isTooMuch = checksWith > MAX_CHECKS || bytesWith > MAX_BYTES;
+      if (group.length > 0 && (isTooMuch || subjects.has(member.subject))) {
+        left.push(waiting);
+      } else {
+        group.push(waiting);
+        [checks, bytes] = [checksWith, bytesWith];
+      }
+      subjects.add(member.subject); // who is left behind is not overtaken by the next about the same
     }
-    return this.#waiting.splice(0, count);
+    this.#waiting = left;
+    return group;
   }
 
-  async #commitGroup(group: Waiting[]): Promise<void> {
+  async #commitGroup(group: Waiting<M>[]): Promise<void> {
     try {
       const atomic = this.kv.atomic();
       for (const { member } of group) addTo(atomic, member);
-      this.feed.announce(atomic, group.map(({ member }) => member));
+      this.options.announce?.(atomic, group.map(({ member }) => member));
       const result = await atomic.commit();
       if (result.ok) {
         for (const waiting of group) waiting.resolve(result.versionstamp);
@@ -129,8 +119,8 @@ export class GroupCommit {
 
 function addTo(atomic: Deno.AtomicOperation, { checks, sets }: Member): void {
   atomic.check(...checks);
-  for (const { key, value } of sets) {
+  for (const { key, value, expireIn } of sets) {
     if (value === undefined) atomic.delete(key);
-    else atomic.set(key, value);
+    else atomic.set(key, value, { expireIn });
   }
 }

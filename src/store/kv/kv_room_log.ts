@@ -1,6 +1,7 @@
 import { DamagedRoomError, type LogSize, RoomDeletedError, type RoomLog } from "../room_store.ts";
 import type { Clock } from "../../clock.ts";
 import { chunkCount, type LooseBlob, readBlob, writeBlob } from "./blobs.ts";
+import type { RoomChange } from "./feed.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import {
   type BlobRef,
@@ -42,7 +43,7 @@ export class KvRoomLog implements RoomLog {
 
   constructor(
     private readonly kv: Deno.Kv,
-    private readonly committer: GroupCommit,
+    private readonly committer: GroupCommit<RoomChange>,
     private readonly room: string,
     private readonly clock: Clock,
   ) {}
@@ -149,7 +150,7 @@ export class KvRoomLog implements RoomLog {
   async #commitHead(head: Head, { checks, sets }: Changes): Promise<boolean> {
     const key = headKey(this.room);
     const versionstamp = await this.committer.commit({
-      room: this.room,
+      subject: this.room,
       what: "log",
       checks: [{ key, versionstamp: this.#versionstamp ?? null }, ...checks],
       sets: [{ key, value: sealRecord(head) }, ...sets],

@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Change, PresenceBoard, RoomLog, RoomStore } from "../room_store.ts";
 import { children } from "./children.ts";
-import { Feed } from "./feed.ts";
+import { Company } from "./company.ts";
+import { Feed, type RoomChange } from "./feed.ts";
 import { Fleet } from "./fleet.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { KvRoomLog } from "./kv_room_log.ts";
@@ -23,14 +24,17 @@ export class KvRoomStore implements RoomStore {
   readonly presence: PresenceBoard;
   readonly #fleet: Fleet;
   readonly #feed: Feed;
-  readonly #committer: GroupCommit;
+  readonly #committer: GroupCommit<RoomChange>;
   #stopSweeping = () => {};
   #joined = false;
 
   constructor(private readonly kv: Deno.Kv, private readonly clock: Clock = systemClock) {
     this.#fleet = new Fleet(kv, clock);
     this.#feed = new Feed(kv, clock, this.#fleet);
-    this.#committer = new GroupCommit(kv, clock, this.#feed);
+    this.#committer = new GroupCommit<RoomChange>(kv, {
+      company: new Company(clock),
+      announce: (atomic, changes) => this.#feed.announce(atomic, changes),
+    });
     this.presence = new KvPresenceBoard(kv, this.#fleet, this.#committer);
   }
 
@@ -64,7 +68,7 @@ export class KvRoomStore implements RoomStore {
     if (head.deleting) return true;
     const begun: Unfinished = { what: "room", since: this.clock.now() };
     const marked = await this.#committer.commit({
-      room,
+      subject: room,
       what: "log",
       checks: [{ key, versionstamp }],
       sets: [

@@ -1,5 +1,6 @@
 import type { PresenceBoard } from "../room_store.ts";
 import type { Fleet } from "./fleet.ts";
+import type { RoomChange } from "./feed.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import { CHUNK_BYTES, presenceKey } from "./layout.ts";
 
@@ -11,7 +12,7 @@ export class KvPresenceBoard implements PresenceBoard {
   constructor(
     private readonly kv: Deno.Kv,
     private readonly fleet: Fleet,
-    private readonly committer: GroupCommit,
+    private readonly committer: GroupCommit<RoomChange>,
   ) {}
 
   get hasOthers(): boolean {
@@ -22,7 +23,7 @@ export class KvPresenceBoard implements PresenceBoard {
     // A crowd that one value cannot hold is told of no more; it is there, and its edits are.
     if (present !== null && present.length > CHUNK_BYTES) return;
     await this.committer.commit({
-      room,
+      subject: room,
       what: "presence",
       checks: [],
       sets: [{ key: presenceKey(this.fleet.id, room), value: present ?? undefined }],
