@@ -75,6 +75,11 @@ export interface LogSize {
 export interface PresenceBoard {
   /** Whether there is anybody to tell. */
   readonly hasOthers: boolean;
+  /**
+   * Grows every few seconds, also over restarts, and is about the same on all instances that share the
+   * store: a time that nobody's clock can spoil.
+   */
+  readonly era: number;
   /** Tells the others who is present in a room on this instance; null for nobody. Replaces what it told before. */
   publish(room: string, present: Uint8Array | null): Promise<void>;
   /** What the other living instances tell of a room, by instance. */

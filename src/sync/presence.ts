@@ -18,10 +18,17 @@ interface Entry {
 interface Client {
   /** The connection that the client id belongs to; null once that has gone. */
   owner: Owner | null;
-  /** The last clock that others were told. */
+  /** Its own clock with the shift: of two instances that tell of it, the later one knows better. */
   clock: number;
   state: string;
-  /** Added to the client's own clock, so that a client that comes back is news to everyone. */
+  /** Added to the client's own clock when it comes, so that who comes back is news to everyone. */
+  shift: number;
+  /** Added for the peers here, so that it is news to whoever of them has come back. */
+  lift: number;
+}
+
+/** A client, as one instance tells another. */
+interface Told extends Entry {
   shift: number;
 }
 
@@ -51,6 +58,9 @@ export class Presence {
   readonly #elsewhere = new Map<string, Elsewhere>();
   readonly #departed: number[] = [];
 
+  /** `era` is {@linkcode PresenceBoard.era}. */
+  constructor(private readonly era: () => number) {}
+
   /**
    * Takes a connection's awareness message. Returns what the others should hear, and what the sender
    * should: its own states just as it sent them, since a lone y-websocket lives on that echo.
@@ -68,33 +78,43 @@ export class Presence {
     return encodeSome(this.#depart(owner, () => true));
   }
 
-  /** Everyone who is here, for a peer that has just come; null when nobody is. */
-  everyone(): Uint8Array | null {
-    const here: Entry[] = [];
-    for (const [clientId, { clock, state }] of this.#clients) {
-      if (state !== GONE) here.push({ clientId, clock, state });
+  /**
+   * Everyone who is here, for a peer that has just come; null when nobody is. It may have been here
+   * before, or elsewhere, and have forgotten their states but not their clocks.
+   */
+  everyone(reader: Owner): Uint8Array | null {
+    const shift = this.#newShift();
+    for (const client of this.#clients.values()) {
+      client.lift = Math.max(client.lift, shift - client.shift);
     }
-    return encodeSome(here);
+    return encodeSome(this.#entries(reader).filter(({ state }) => state !== GONE));
   }
 
   /** Everyone who is here and who has left, for a peer that has missed some of that. */
-  everyoneAndGone(): Uint8Array | null {
-    return encodeSome(
-      [...this.#clients].map(([clientId, { clock, state }]) => ({ clientId, clock, state })),
-    );
+  everyoneAndGone(reader: Owner): Uint8Array | null {
+    return encodeSome(this.#entries(reader));
+  }
+
+  /** As a connection should hear it: of its own clients the clocks that they have themselves. */
+  #entries(reader: Owner): Entry[] {
+    return Array.from(this.#clients, ([clientId, { owner, clock, shift, lift, state }]) => ({
+      clientId,
+      clock: owner === reader ? clock - shift : clock + lift, // with a later one it would take up its old state
+      state,
+    }));
   }
 
   /** Those who are here by connections of this instance, for other instances to hear; null for nobody. */
   local(): Uint8Array | null {
-    const here: Entry[] = [];
+    const here: Told[] = [];
     for (const [owner, clientIds] of this.#owned) {
       if (owner instanceof Elsewhere) continue;
       for (const clientId of clientIds) {
-        const { clock, state } = this.#clients.get(clientId)!;
-        if (state !== GONE) here.push({ clientId, clock, state });
+        const { clock, state, shift } = this.#clients.get(clientId)!;
+        if (state !== GONE) here.push({ clientId, clock, state, shift });
       }
     }
-    return encodeSome(here);
+    return here.length > 0 ? encodeTold(here) : null;
   }
 
   /**
@@ -106,7 +126,7 @@ export class Presence {
     for (const [instance, bytes] of told) {
       const owner = this.#elsewhere.get(instance) ?? new Elsewhere();
       this.#elsewhere.set(instance, owner);
-      const entries = decodeEntries(bytes);
+      const entries = decodeTold(bytes);
       news.push(
         ...entries.map((entry) => this.#adopt(owner, entry)).filter((each) => each !== null),
       );
@@ -122,17 +142,20 @@ export class Presence {
   }
 
   /** A client of another instance: ours stay ours, and of two others the one with the later news has it. */
-  #adopt(owner: Elsewhere, entry: Entry): Entry | null {
-    const { clientId, clock, state } = entry;
+  #adopt(owner: Elsewhere, { clientId, clock, state, shift }: Told): Entry | null {
     const client = this.#clients.get(clientId);
     if (client !== undefined) {
       if (client.owner !== null && !(client.owner instanceof Elsewhere)) return null;
-      if (clock <= client.clock) return null;
+      // Who was taken for gone with its instance may come back with it.
+      const isNews = client.owner === null ? clock >= client.clock : clock > client.clock;
+      if (!isNews) return null;
       if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
     }
-    this.#clients.set(clientId, { owner, clock, state, shift: 0 });
+    const told = client === undefined ? -1 : client.clock + client.lift;
+    const lift = Math.max(this.#newShift() - shift, told + 1 - clock, 0);
+    this.#clients.set(clientId, { owner, clock, state, shift, lift });
     this.#owned.set(owner, (this.#owned.get(owner) ?? new Set()).add(clientId));
-    return entry;
+    return { clientId, clock: clock + lift, state };
   }
 
   /** Whether the client id is this connection's, perhaps from now on. */
@@ -141,7 +164,13 @@ export class Presence {
     if (client?.owner === owner) return true;
     if (state === GONE) return false;
     if (client === undefined) {
-      this.#clients.set(clientId, { owner, clock: -1, state: GONE, shift: 0 });
+      this.#clients.set(clientId, {
+        owner,
+        clock: -1,
+        state: GONE,
+        shift: this.#newShift(),
+        lift: 0,
+      });
     } else {
       // A client that comes back, perhaps before its old line was found dead, has used no other id
       // on its new one. Whoever has one of its own is repeating what it heard.
@@ -149,10 +178,20 @@ export class Presence {
       if (client.owner !== null && !mayBe(owner, client.owner)) return false;
       if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
       client.owner = owner;
-      client.shift = Math.max(0, client.clock + 1 - clock);
+      client.shift = Math.max(this.#newShift(), client.clock + client.lift + 1 - clock);
+      client.lift = 0;
     }
     this.#owned.set(owner, (this.#owned.get(owner) ?? new Set()).add(clientId));
     return true;
+  }
+
+  /**
+   * Whom we have never seen others may know, by another instance or from before a restart, and would
+   * take no news of with a clock that they have heard. That was of an earlier era; and they have heard
+   * one more when it left.
+   */
+  #newShift(): number {
+    return 2 * this.era();
   }
 
   /** The entry as others should hear it, or null when they know. */
@@ -163,7 +202,7 @@ export class Presence {
     if (shifted <= client.clock && !leaves) return null;
     client.clock = shifted;
     client.state = state;
-    return { clientId, clock: shifted, state };
+    return { clientId, clock: shifted + client.lift, state };
   }
 
   /** Takes from an owner those of its clients that have gone. Returns what others should hear. */
@@ -177,7 +216,7 @@ export class Presence {
       this.#departed.push(clientId);
       if (client.state === GONE) continue;
       client.state = GONE;
-      gone.push({ clientId, clock: ++client.clock, state: GONE });
+      gone.push({ clientId, clock: client.clock + ++client.lift, state: GONE });
     }
     if (clientIds.size === 0) this.#owned.delete(owner);
     this.#forgetOldest();
@@ -210,6 +249,20 @@ function encodeEntries(entries: Entry[]): Uint8Array {
       encoding.writeVarString(encoder, state);
     }
   });
+}
+
+/** As instances tell each other: an awareness message, then the shift of each entry. */
+function encodeTold(entries: Told[]): Uint8Array {
+  return encoding.encode((encoder) => {
+    encoding.writeVarUint8Array(encoder, encodeEntries(entries));
+    for (const { shift } of entries) encoding.writeVarUint(encoder, shift);
+  });
+}
+
+function decodeTold(bytes: Uint8Array): Told[] {
+  const decoder = decoding.createDecoder(bytes);
+  return decodeEntries(decoding.readVarUint8Array(decoder))
+    .map((entry) => ({ ...entry, shift: decoding.readVarUint(decoder) }));
 }
 
 /** @throws {BadFrameError} */

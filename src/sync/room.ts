@@ -53,6 +53,12 @@ const PUMP_MS = 20;
 /** How soon other instances are told who is present, in ms: four times a second is smooth for a cursor. */
 const PRESENCE_MS = 250;
 
+/**
+ * A newcomer is told who is there once it has said who it is, or after so long, in ms: what another
+ * instance remembers of it might be news to itself, and undo what it has become in the meantime.
+ */
+const GREETING_MS = 200;
+
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
 
@@ -90,6 +96,8 @@ interface Member {
   gap: Gap | null;
   /** What it is still to be sent of the document. */
   delivery: Delivery;
+  /** It was told who is there. */
+  greeted: boolean;
   /** It was not told of changes of presence, for its buffer was full. */
   missedPresence: boolean;
 }
@@ -136,7 +144,7 @@ export class Room {
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #members = new Set<Member>();
-  readonly #presence = new Presence();
+  readonly #presence: Presence;
   readonly #log: RoomLog;
   #document: Document | null = null;
   /** Counts the changes of the document. */
@@ -166,6 +174,7 @@ export class Room {
     this.#announcer = announcer;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
+    this.#presence = new Presence(() => store.presence.era);
     this.#parts = new Parts(clock);
     this.#log = store.log(name);
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
@@ -188,6 +197,7 @@ export class Room {
       sentAt: this.#clock.uptime(),
       gap: null,
       delivery: new Delivery(peer),
+      greeted: false,
       missedPresence: false,
     };
     if (this.#members.size === 0) this.#lookAround();
@@ -282,7 +292,7 @@ export class Room {
         const { news, echo } = this.#presence.update(member.peer, frame.entries);
         if (echo !== null) this.#send(member, awarenessFrame(echo));
         if (news !== null) this.#tellPresence(news, member);
-        return;
+        return this.#greet(member);
       }
       case "queryAwareness":
         return this.#sendPresence(member);
@@ -456,7 +466,8 @@ export class Room {
       case "joined":
         // Without this, what the peer wrote offline would never come up.
         this.#send(member, step1Frame(this.#document!.stateVector()));
-        return this.#sendPresence(member);
+        this.#clock.after(GREETING_MS, () => this.#greet(member));
+        return;
       case "step1":
         return this.#sendDocument(member, arrival.stateVector);
       case "update":
@@ -550,13 +561,20 @@ export class Room {
     });
   }
 
+  /** Tells a newcomer who is there. */
+  #greet(member: Member): void {
+    if (member.greeted || !this.#members.has(member)) return;
+    member.greeted = true;
+    this.#sendPresence(member);
+  }
+
   #sendPresence(member: Member): void {
-    const everyone = this.#presence.everyone();
+    const everyone = this.#presence.everyone(member.peer);
     if (everyone !== null) this.#send(member, awarenessFrame(everyone));
   }
 
   #resendPresence(member: Member): void {
-    const entries = this.#presence.everyoneAndGone();
+    const entries = this.#presence.everyoneAndGone(member.peer);
     if (entries !== null) this.#send(member, awarenessFrame(entries));
     member.missedPresence = false;
   }

@@ -90,7 +90,13 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "forget to say who has gone",
     file: "src/sync/presence.ts",
-    replace: "gone.push({ clientId, clock: ++client.clock, state: GONE });",
+    replace: "gone.push({ clientId, clock: client.clock + ++client.lift, state: GONE });",
+    by: "",
+  },
+  {
+    name: "tell who comes back of nobody anew",
+    file: "src/sync/presence.ts",
+    replace: "client.lift = Math.max(client.lift, shift - client.shift);",
     by: "",
   },
 ];

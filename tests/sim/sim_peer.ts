@@ -170,12 +170,6 @@ export class SimPeer extends TestPeer {
     this.sendUpdate(update);
   }
 
-  /** Shows that it is there, as every client does every 15 s. */
-  renew(): void {
-    this.awareness.setLocalState({ name: this.name });
-    this.announce();
-  }
-
   /** Does some editing. */
   edit(): void {
     const { chance } = this.surroundings;

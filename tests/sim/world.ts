@@ -115,11 +115,10 @@ class World {
   /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 7; round++) {
       this.#startOver();
       for (const peer of this.peers) {
         if (!peer.online) peer.connect(this.chance.pick(this.instances).rooms, ROOM);
-        peer.renew();
         peer.ask();
       }
       await this.pass(10_000);

@@ -134,6 +134,31 @@ Deno.test("S24: an instance that comes, or was taken for dead and comes back, is
   await Promise.all([ours.close(), theirs.close()]);
 });
 
+Deno.test("P11: the era grows with each beat of any instance, and over restarts and deaths", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const clock = new FakeClock();
+  const start = async () => {
+    const store = new KvRoomStore(kv, clock);
+    await store.join();
+    return store;
+  };
+  const [first, second] = [await start(), await start()];
+  const eras = [first.presence.era, second.presence.era];
+  assert(eras[0]! > 0 && eras[1]! > eras[0]!, String(eras));
+  await until(() => (clock.advance(1_000), first.presence.era > eras[1]! + 2));
+  await until(() => (clock.advance(1_000), second.presence.era > eras[1]! + 2));
+  await first.close();
+  const dead = second.presence.era; // it is just not heard of any more
+  const third = await start();
+  assert(third.presence.era > dead, "it begins anew after a death");
+  const latest = third.presence.era;
+  await third.close();
+  for await (const { key } of kv.list({ prefix: ["instance"] })) await kv.delete(key);
+  const fourth = await start();
+  assert(fourth.presence.era > latest, "it begins anew after a restart");
+  await Promise.all([second.close(), fourth.close()]);
+});
+
 Deno.test("S23: rooms that commit at about the same time wait for each other, and a room alone does not", async () => {
   using kv = await Deno.openKv(":memory:");
   const clock = new FakeClock();

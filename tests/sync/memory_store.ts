@@ -26,6 +26,7 @@ class Disk {
   readonly rooms = new Map<string, Stored>();
   readonly presence = new Map<string, Map<MemoryStore, Uint8Array>>();
   readonly instances = new Set<MemoryStore>();
+  era = 0;
   /** How often a room went. */
   deletions = 0;
   /** Called when a room goes. */
@@ -102,6 +103,9 @@ export class MemoryStore implements RoomStore {
     return {
       get hasOthers() {
         return disk.instances.size > 1;
+      },
+      get era() {
+        return ++disk.era;
       },
       publish: async (room, present) => {
         await this.before("publish", room);

@@ -1,15 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
+import { removeAwarenessStates } from "y-protocols/awareness";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
 import { LINGER, settle, world } from "./world.ts";
 
 /** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
 async function meet(...names: string[]) {
-  const { rooms } = world();
+  const { rooms, clock } = world();
   const peers = names.map((name) => named(name).join(rooms, "room"));
   for (const peer of peers) peer.announce();
   await settle();
-  return { rooms, peers };
+  return { rooms, clock, peers };
 }
 
 function named(name: string): TestPeer {
@@ -19,9 +20,10 @@ function named(name: string): TestPeer {
 }
 
 Deno.test("P1: everyone sees everyone, a newcomer too, and each hears its own state back", async () => {
-  const { rooms, peers } = await meet("alice", "bob");
+  const { rooms, clock, peers } = await meet("alice", "bob");
   const carol = named("carol").join(rooms, "room");
   await settle();
+  clock.advance(200); // she says nothing
   assertEquals(carol.sees, ["alice", "bob", "carol"]);
   carol.heard.length = 0;
   carol.announce();
@@ -52,13 +54,14 @@ Deno.test("P3: a client id belongs to its connection: what others say of it is p
 });
 
 Deno.test("P4: the echo of somebody who has just left raises no ghost", async () => {
-  const { rooms, peers: [alice, bob] } = await meet("alice", "bob");
+  const { rooms, clock, peers: [alice, bob] } = await meet("alice", "bob");
   const states = new Map(bob!.awareness.getStates());
   alice!.leave();
   for (const [clientId, state] of states) bob!.awareness.states.set(clientId, state);
   bob!.announce([alice!.doc.clientID, bob!.doc.clientID]);
   const carol = named("carol").join(rooms, "room");
   await settle();
+  clock.advance(200);
   assertEquals(carol.sees, ["bob", "carol"]);
 });
 
@@ -72,6 +75,50 @@ Deno.test("P5: who comes back with the clock that it had is seen again at once",
   alice!.awareness.setLocalState({ name: "alice, moving" });
   alice!.announce();
   assertEquals(bob!.sees, ["alice, moving", "bob"]);
+});
+
+Deno.test("P5: so is who comes to an instance that has never seen it, for those who knew it elsewhere", async () => {
+  const { store, clock, rooms } = world();
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(rooms, "room")];
+  for (const peer of [alice, bob]) peer.announce();
+  await settle();
+  clock.advance(3_000);
+  for (const peer of [alice, bob]) peer.leave();
+  const elsewhere = new Rooms({ store: store.another(), clock, linger: LINGER });
+  for (const peer of [alice, bob]) peer.join(elsewhere, "room");
+  alice.announce();
+  await settle();
+  assertEquals(bob.sees, ["alice", "bob"]);
+});
+
+Deno.test("P5: who comes back, having forgotten who was there, sees everyone at once", async () => {
+  const { rooms, peers: [alice, bob] } = await meet("alice", "bob");
+  bob!.leave();
+  removeAwarenessStates(bob!.awareness, [alice!.doc.clientID], "y-websocket does this");
+  assertEquals(bob!.sees, ["bob"]);
+  bob!.join(rooms, "room").announce();
+  await settle();
+  assertEquals([alice!.sees, bob!.sees], [["alice", "bob"], ["alice", "bob"]]);
+});
+
+Deno.test("P12: what another instance remembers of a client does not undo what it has become", async () => {
+  const { store, clock, rooms } = world();
+  const elsewhere = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const bob = named("bob").join(elsewhere, "room");
+  const alice = named("alice").join(rooms, "room");
+  for (const peer of [alice, bob]) peer.announce();
+  await settle();
+  clock.advance(250);
+  await settle();
+  assertEquals(bob.sees, ["alice", "bob"]);
+  alice.awareness.setLocalState({ name: "alice, who was offline" });
+  alice.join(elsewhere, "room"); // her old line is not known to be dead
+  await settle();
+  alice.announce();
+  await settle();
+  clock.advance(1_000);
+  await settle();
+  for (const peer of [alice, bob]) assertEquals(peer.sees, ["alice, who was offline", "bob"]);
 });
 
 Deno.test("P6: who comes back before its old line was found dead keeps its place", async () => {
@@ -100,10 +147,13 @@ Deno.test("P6: nobody else takes the place of somebody who is there", async () =
 
 Deno.test("P7: who asks is told who is there", async () => {
   const { peers: [alice] } = await meet("alice", "bob");
+  const clockOf = ({ doc, awareness }: TestPeer) => awareness.meta.get(doc.clientID)!.clock;
+  const before = clockOf(alice!);
   alice!.awareness.states.clear();
   alice!.awareness.meta.clear();
   alice!.queryAwareness();
   assertEquals(alice!.sees, ["alice", "bob"]);
+  assertEquals(clockOf(alice!), before, "it was told another clock than its own");
 });
 
 Deno.test("P8: who is on another instance is seen within half a second, and gone with it", async () => {
@@ -121,7 +171,7 @@ Deno.test("P8: who is on another instance is seen within half a second, and gone
   await pass(250);
   assertEquals([alice.sees, bob.sees], [["alice", "bob"], ["alice", "bob"]]);
   const carol = named("carol").join(rooms, "room");
-  await pass(0);
+  await pass(200);
   assertEquals(carol.sees, ["alice", "bob", "carol"]);
 
   let published = 0;

@@ -13,8 +13,8 @@ const BEAT = 3_000;
 const SILENCE = 12_000;
 
 interface Other {
-  beat: number;
-  /** When its beat was last seen to change, by our clock: nobody's clock is compared with another's. */
+  era: number;
+  /** When its era was last seen to change, by our clock: nobody's clock is compared with another's. */
   changedAt: number;
 }
 
@@ -27,12 +27,18 @@ export class Fleet {
   /** Called when an instance has come or gone, and when this one has come back from the dead. */
   onChange = () => {};
   readonly #seen = new Map<string, Other>();
-  #beat = 0;
+  #era = 0;
+  #isShown = false;
   #stop = () => {};
   #stopFollowing = () => {};
   #looking: Promise<void> = Promise.resolve();
 
   constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {}
+
+  /** One more with each beat than what any instance has shown till then, this one or one before it. */
+  get era(): number {
+    return this.#era;
+  }
 
   /** Joins: the others hear of this instance, and it of them; later, if the store does not answer now. */
   async join(): Promise<void> {
@@ -51,7 +57,7 @@ export class Fleet {
     await this.#looking;
     try {
       await this.#forget(this.id);
-      await this.kv.set(instancesKey, this.id);
+      await this.kv.set(instancesKey, this.#era);
     } catch (error) {
       logger.warn("this instance could not say that it leaves: {error}", { error });
     }
@@ -77,12 +83,23 @@ export class Fleet {
   async #show(): Promise<void> {
     const key = instanceKey(this.id);
     const isKnown = (await this.kv.get(key)).value !== null;
-    const atomic = this.kv.atomic().set(key, this.#beat + 1, { expireIn: 60_000 });
-    if (!isKnown) atomic.set(instancesKey, this.id);
+    if (!this.#isShown) await this.#learnEra();
+    const era = this.#era + 1;
+    const atomic = this.kv.atomic().set(key, era, { expireIn: 60_000 });
+    if (!isKnown) atomic.set(instancesKey, era);
     await atomic.commit();
+    this.#era = Math.max(this.#era, era);
     // It was silent for so long that the others took it for dead, and cleaned up after it.
-    if (!isKnown && this.#beat > 0) this.onChange();
-    this.#beat++;
+    if (!isKnown && this.#isShown) this.onChange();
+    this.#isShown = true;
+  }
+
+  /** The era in which the last instance came or went, or a later one that is shown. */
+  async #learnEra(): Promise<void> {
+    this.#era = Number((await this.kv.get(instancesKey)).value ?? 0);
+    for await (const { value } of this.kv.list<number>({ prefix: instancePrefix })) {
+      this.#era = Math.max(this.#era, value);
+    }
   }
 
   #lookSoon(): void {
@@ -100,7 +117,8 @@ export class Fleet {
       const id = String(key[1]);
       if (id === this.id) continue;
       listed.add(id);
-      if (this.#seen.get(id)?.beat !== value) this.#seen.set(id, { beat: value, changedAt: now });
+      if (this.#seen.get(id)?.era !== value) this.#seen.set(id, { era: value, changedAt: now });
+      this.#era = Math.max(this.#era, value);
     }
     for (const [id, { changedAt }] of this.#seen) {
       const lives = listed.has(id) && now - changedAt < SILENCE;

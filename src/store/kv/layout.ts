@@ -6,8 +6,8 @@
  * - `["room", name, "blob", id, n]` -> chunk `n` of a blob
  * - `["room", name, "aside", time, ...]` -> what lay under `["room", name, ...]` before a repair
  * - `["unfinished", name, what]` -> {@linkcode Unfinished}
- * - `["instances"]` -> changes whenever an instance comes or goes
- * - `["instance", id]` -> a number that grows while the instance lives
+ * - `["instances"]` -> the era; changes whenever an instance comes or goes
+ * - `["instance", id]` -> the era, which is one more than all others' with each beat of the instance
  * - `["feed", id]` -> what the instance has changed lately
  * - `["presence", id, room]` -> who is present in a room on the instance
  */

@@ -19,6 +19,10 @@ export class KvPresenceBoard implements PresenceBoard {
     return this.fleet.others.size > 0;
   }
 
+  get era(): number {
+    return this.fleet.era;
+  }
+
   async publish(room: string, present: Uint8Array | null): Promise<void> {
     // A crowd that one value cannot hold is told of no more; it is there, and its edits are.
     if (present !== null && present.length > CHUNK_BYTES) return;
