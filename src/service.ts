@@ -94,13 +94,14 @@ async function start(config: SyncServiceConfig, face: Face) {
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
+  const policy = config.policy ?? openPolicy;
   const parts: Parts = {
     face,
     authenticator: authenticatorOf(config, face, kv, clock),
     tickets: new Tickets(kv, clock),
-    policy: config.policy ?? openPolicy,
+    policy,
     rooms,
-    connections: new Connections(rooms),
+    connections: new Connections(rooms, policy, clock),
     store,
     clock,
     stopping: false,

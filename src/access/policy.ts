@@ -5,6 +5,11 @@ export type Role = "owner" | "writer" | "reader";
 export interface AccessPolicy {
   /** The role of a DID in a room; null when it has none. */
   roleOf(did: string, room: string): Promise<Role | null>;
+  /**
+   * Calls back whenever somebody's role in the room may have changed, whoever changed it and on
+   * whichever instance. Returns a function that stops it. A policy whose roles never change needs none.
+   */
+  watch?(room: string, onChange: () => void): () => void;
 }
 
 /** Everyone who has proven who they are may write everywhere, as in Roomy's original. */

@@ -1,9 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import type { Role } from "../access/policy.ts";
+import type { AccessPolicy, Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Rooms } from "../sync/rooms.ts";
 import { Close } from "../sync/close.ts";
+import { RoleKeeper } from "./role_keeper.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
@@ -17,9 +18,12 @@ export interface Admission {
 /** All open sockets, each one peer of one room. */
 export class Connections {
   readonly #open = new Set<WebSocket>();
+  readonly #roles: RoleKeeper;
   #onEmpty: (() => void) | null = null;
 
-  constructor(private readonly rooms: Rooms) {}
+  constructor(private readonly rooms: Rooms, policy: AccessPolicy, clock: Clock) {
+    this.#roles = new RoleKeeper(policy, clock);
+  }
 
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
   admit(socket: WebSocket, { did, room, role }: Admission): void {
@@ -38,6 +42,7 @@ export class Connections {
     };
     socket.onopen = () => {
       const seat = this.rooms.join(room, peer);
+      const stopKeeping = this.#roles.keep(did, room, seat);
       const expel = (code: number, reason: string) => {
         peer.close(code, reason);
         seat.leave();
@@ -55,6 +60,7 @@ export class Connections {
         }
       };
       socket.onclose = () => {
+        stopKeeping();
         seat.leave();
         this.#forget(socket);
       };

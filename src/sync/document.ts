@@ -29,6 +29,11 @@ export function checkUpdate(update: Uint8Array): void {
   }
 }
 
+/** Whether an update that can be read says nothing, as the answer of who has nothing to add. */
+export function isEmpty(update: Uint8Array): boolean {
+  return update.every((byte) => byte === 0); // no structs, no deletions
+}
+
 /** @throws {MalformedUpdateError} */
 export function readStateVector(bytes: Uint8Array): StateVector {
   try {

@@ -7,6 +7,7 @@ import * as encoding from "lib0/encoding";
 
 const SYNC = 0;
 const AWARENESS = 1;
+const AUTH = 2;
 const QUERY_AWARENESS = 3;
 /** Not y-protocols': a probe that is echoed once everything before it on the connection is durable. */
 const SYNC_STATUS = 102;
@@ -14,6 +15,10 @@ const SYNC_STATUS = 102;
 const STEP_1 = 0;
 const STEP_2 = 1;
 const UPDATE = 2;
+
+const DENIED = 0;
+/** Not y-protocols': clients that do not know it pass it over. */
+const ROLE = 1;
 
 /** A message from a peer. */
 export type Frame =
@@ -83,6 +88,20 @@ export const step2Frame = (update: Uint8Array): Uint8Array => syncFrame(STEP_2, 
 
 /** An edit. */
 export const updateFrame = (update: Uint8Array): Uint8Array => syncFrame(UPDATE, update);
+
+/** "You may not do that": https://github.com/yjs/y-protocols/blob/master/auth.js. */
+export const deniedFrame = (reason: string): Uint8Array => authFrame(DENIED, reason);
+
+/** "This is what you may do from now on." */
+export const roleFrame = (role: string): Uint8Array => authFrame(ROLE, role);
+
+function authFrame(kind: number, text: string): Uint8Array {
+  return encoding.encode((encoder) => {
+    encoding.writeVarUint(encoder, AUTH);
+    encoding.writeVarUint(encoder, kind);
+    encoding.writeVarString(encoder, text);
+  });
+}
 
 /** Who is there. */
 export function awarenessFrame(entries: Uint8Array): Uint8Array {

@@ -4,7 +4,7 @@ import type { Role } from "../access/policy.ts";
 export interface Peer {
   /** Who it is. */
   readonly did: string;
-  /** What it may do. */
+  /** What it may do when it comes. */
   readonly role: Role;
   /** Bytes that were sent and that its network has not taken yet. */
   readonly buffered: number;

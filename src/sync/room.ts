@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import {
   type Change,
@@ -13,6 +14,7 @@ import { Delivery } from "./delivery.ts";
 import {
   checkUpdate,
   Document,
+  isEmpty,
   MalformedUpdateError,
   PoisonedError,
   type Reach,
@@ -22,8 +24,10 @@ import {
 import {
   awarenessFrame,
   BadFrameError,
+  deniedFrame,
   type Frame,
   readFrame,
+  roleFrame,
   step1Frame,
   updateFrame,
 } from "./frames.ts";
@@ -31,6 +35,7 @@ import { Parts } from "./parts.ts";
 import type { Peer } from "./peer.ts";
 import type { StateVector } from "./pieces.ts";
 import { NOBODY, Presence } from "./presence.ts";
+import { Rights } from "./rights.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -73,6 +78,8 @@ const HUSH_MS = 50;
 export interface Seat {
   /** Takes a frame from the peer. */
   receive(frame: Uint8Array): void;
+  /** From now on the peer has this role; with none it is closed. What is being committed stays. */
+  become(role: Role | null): void;
   /** The peer is gone. */
   leave(): void;
 }
@@ -91,6 +98,7 @@ export interface RoomOptions {
 
 interface Member {
   readonly peer: Peer;
+  rights: Rights;
   /** When it was last sent something. */
   sentAt: number;
   gap: Gap | null;
@@ -102,7 +110,10 @@ interface Member {
   missedPresence: boolean;
 }
 
-/** A member has sent something that builds on what nobody here has. It is not acknowledged till we have it. */
+/**
+ * A member has sent something that builds on what nobody here has, or that it may not write. It is not
+ * acknowledged till we have it.
+ */
 interface Gap {
   /** How far its updates extend. */
   reach: Reach;
@@ -194,6 +205,7 @@ export class Room {
   join(peer: Peer): Seat {
     const member: Member = {
       peer,
+      rights: new Rights(peer.role),
       sentAt: this.#clock.uptime(),
       gap: null,
       delivery: new Delivery(peer),
@@ -205,6 +217,7 @@ export class Room {
     this.#enqueue({ type: "joined", member });
     return {
       receive: (frame) => this.#receive(member, frame),
+      become: (role) => this.#become(member, role),
       leave: () => this.#leave(member),
     };
   }
@@ -284,6 +297,7 @@ export class Room {
         const { update } = frame;
         checkUpdate(update);
         const whole = frame.type === "step2";
+        if (!member.rights.mayWrite) return this.#refuse(member, update, whole);
         return this.#enqueue({ type: "update", member, update, whole });
       }
       case "syncStatus":
@@ -308,7 +322,7 @@ export class Room {
     try {
       this.#document ??= await this.#load(this.#log);
       while (this.#arrivals.length > 0) {
-        const batch = this.#arrivals;
+        const batch = this.#arrivals.filter((arrival) => this.#isAllowed(arrival));
         this.#arrivals = [];
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
@@ -322,6 +336,34 @@ export class Room {
       this.#running = null;
       this.#tellIfIdle();
     }
+  }
+
+  /** Whether it may still be done: a role may have changed since it came. */
+  #isAllowed(arrival: Arrival): boolean {
+    if (arrival.type !== "update" || arrival.member.rights.mayWrite) return true;
+    this.#refuse(arrival.member, arrival.update, arrival.whole);
+    return false;
+  }
+
+  /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
+  #refuse(member: Member, update: Uint8Array, whole: boolean): void {
+    if (isEmpty(update) || !this.#members.has(member)) return;
+    this.#noteGap(member, reachOf(update));
+    const outcome = member.rights.refuse(this.#clock.uptime());
+    if (outcome === "tell") this.#send(member, deniedFrame("You may only read this room."));
+    // What answers a question of ours is not held against it.
+    if (outcome === "close" && !whole) {
+      this.#expel(member, "it writes, and may only read", Close.FORBIDDEN);
+    }
+  }
+
+  #become(member: Member, role: Role | null): void {
+    if (member.rights.role === role || !this.#members.has(member)) return;
+    member.rights = new Rights(role);
+    if (role === null) return this.#expel(member, "you have no access any more", Close.FORBIDDEN);
+    this.#send(member, roleFrame(role));
+    // What it could not write comes up now.
+    if (member.rights.mayWrite) this.#enqueue({ type: "joined", member });
   }
 
   /** What the document holds and the store does not, its senders hold too: they bring it back. */
@@ -464,8 +506,10 @@ export class Room {
     if (!this.#members.has(member)) return;
     switch (arrival.type) {
       case "joined":
-        // Without this, what the peer wrote offline would never come up.
-        this.#send(member, step1Frame(this.#document!.stateVector()));
+        // Without this, what the peer wrote offline would never come up. A reader's may not.
+        if (member.rights.mayWrite) {
+          this.#send(member, step1Frame(this.#document!.stateVector()));
+        }
         this.#clock.after(GREETING_MS, () => this.#greet(member));
         return;
       case "step1":
@@ -541,7 +585,7 @@ export class Room {
   }
 
   #askToFill(member: Member, gap: Gap): void {
-    if (gap.askedAt === this.#version) return;
+    if (gap.askedAt === this.#version || !member.rights.mayWrite) return;
     gap.askedAt = this.#version;
     this.#send(member, step1Frame(this.#document!.stateVector()));
   }

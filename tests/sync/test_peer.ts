@@ -3,33 +3,37 @@ import * as encoding from "lib0/encoding";
 import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from "y-protocols/awareness";
 import * as syncProtocol from "y-protocols/sync";
 import * as Y from "yjs";
+import type { Role } from "../../src/access/policy.ts";
 import type { Peer } from "../../src/sync/peer.ts";
 import type { Rooms } from "../../src/sync/rooms.ts";
 import type { Seat } from "../../src/sync/room.ts";
 
 const SYNC = 0;
 const AWARENESS = 1;
+const AUTH = 2;
 const QUERY_AWARENESS = 3;
 const SYNC_STATUS = 102;
+
+/** A place in a room, or a line to one, on which nobody changes a role. */
+type Line = Omit<Seat, "become"> & Partial<Seat>;
 
 /**
  * A client without a network: it speaks to a room through y-protocols' own code, keeps what it heard
  * and answers step 1 as every client does.
  */
 export class TestPeer implements Peer {
-  readonly role = "writer";
   /** Bytes that its network has not taken yet: more than none for a slow one. */
   buffered = 0;
   readonly doc = new Y.Doc();
   readonly text = this.doc.getText("text");
   readonly awareness = new Awareness(this.doc);
-  /** What it was sent: `step1`, `step2`, `update`, `awareness`, or `ack 7`. */
+  /** What it was sent: `step1`, `step2`, `update`, `awareness`, `ack 7`, `denied` or `role reader`. */
   readonly heard: string[] = [];
   closed: { code: number; reason: string } | null = null;
-  #seat: Seat | null = null;
+  #seat: Line | null = null;
   #news = Promise.withResolvers<void>();
 
-  constructor(readonly did: string) {
+  constructor(readonly did: string, readonly role: Role = "writer") {
     // y-protocols' awareness renews itself on a timer of its own, which no test here needs.
     clearInterval(this.awareness._checkInterval as unknown as number);
     this.doc.on("update", (update: Uint8Array, origin: unknown) => {
@@ -45,7 +49,7 @@ export class TestPeer implements Peer {
   }
 
   /** Takes a place that somebody else has got for it. */
-  sit(seat: Seat): void {
+  sit(seat: Line): void {
     this.#seat = seat;
   }
 
@@ -68,6 +72,11 @@ export class TestPeer implements Peer {
   async isClosed(): Promise<{ code: number; reason: string }> {
     while (this.closed === null) await this.#news.promise;
     return this.closed;
+  }
+
+  /** Its role is changed. */
+  become(role: Role | null): void {
+    this.#seat?.become?.(role);
   }
 
   leave(): void {
@@ -136,6 +145,12 @@ export class TestPeer implements Peer {
       case AWARENESS:
         this.heard.push("awareness");
         return applyAwarenessUpdate(this.awareness, decoding.readVarUint8Array(decoder), this);
+      case AUTH: {
+        const isDenied = decoding.readVarUint(decoder) === 0;
+        const text = decoding.readVarString(decoder);
+        this.heard.push(isDenied ? "denied" : `role ${text}`);
+        return;
+      }
       case SYNC_STATUS:
         this.heard.push(`ack ${decoding.readVarUint8Array(decoder)[0]}`);
         return;

@@ -1,0 +1,90 @@
+import { getLogger } from "@logtape/logtape";
+import type { AccessPolicy } from "../access/policy.ts";
+import type { Clock } from "../clock.ts";
+import type { Seat } from "../sync/room.ts";
+
+const logger = getLogger(["tessera", "socket"]);
+
+/** How soon a policy that failed is asked again, in ms: a change has to be there within two seconds. */
+const RETRY = 500;
+
+/** A connection that is in a room. */
+interface Session {
+  did: string;
+  seat: Seat;
+}
+
+/** Keeps the roles of all connections as the policy has them, while they last. */
+export class RoleKeeper {
+  readonly #rooms = new Map<string, Watched>();
+
+  constructor(private readonly policy: AccessPolicy, private readonly clock: Clock) {}
+
+  /** Keeps watch over a connection's role. Returns a function that ends it. */
+  keep(did: string, room: string, seat: Seat): () => void {
+    if (this.policy.watch === undefined) return () => {};
+    const session = { did, seat };
+    const watched = this.#rooms.get(room) ?? this.#watch(room);
+    watched.sessions.add(session);
+    watched.check([did]); // what has changed since the handshake was told to nobody
+    return () => {
+      watched.sessions.delete(session);
+      if (watched.sessions.size > 0) return;
+      watched.stop();
+      this.#rooms.delete(room);
+    };
+  }
+
+  #watch(room: string): Watched {
+    const watched = new Watched(room, this.policy, this.clock);
+    this.#rooms.set(room, watched);
+    return watched;
+  }
+}
+
+/** The connections of one room. */
+class Watched {
+  readonly sessions = new Set<Session>();
+  readonly stop: () => void;
+  /** Whose roles are to be looked at. */
+  readonly #due = new Set<string>();
+  #checking = false;
+
+  constructor(
+    private readonly room: string,
+    private readonly policy: AccessPolicy,
+    private readonly clock: Clock,
+  ) {
+    this.stop = policy.watch!(room, () => this.check([...this.sessions].map(({ did }) => did)));
+  }
+
+  /** Looks at the roles of these, and again after whatever happens on the way. */
+  async check(dids: string[]): Promise<void> {
+    for (const did of dids) this.#due.add(did);
+    if (this.#checking) return;
+    this.#checking = true;
+    while (this.#due.size > 0) {
+      const some = [...this.#due];
+      this.#due.clear();
+      const failed = (await Promise.all(some.map((did) => this.#checkOne(did)))).includes(false);
+      if (failed) await new Promise<void>((resolve) => this.clock.after(RETRY, resolve));
+    }
+    this.#checking = false;
+  }
+
+  /** Whether the policy could say what the role is; if not, it is due again. */
+  async #checkOne(did: string): Promise<boolean> {
+    const theirs = [...this.sessions].filter((session) => session.did === did);
+    if (theirs.length === 0) return true;
+    try {
+      const role = await this.policy.roleOf(did, this.room);
+      for (const { seat } of theirs) seat.become(role);
+      return true;
+    } catch (error) {
+      const { room } = this;
+      logger.warn("the role of {did} in {room} is not known: {error}", { did, room, error });
+      this.#due.add(did);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { assertEquals } from "@std/assert";
+import { type AccessPolicy, open, type Role } from "../../src/mod.ts";
+import { startService } from "../http/service.ts";
+import { StockClient } from "../outside/clients.ts";
+import { until } from "../until.ts";
+
+/** A policy whose roles can be changed at any time. */
+class Roles implements AccessPolicy {
+  readonly #roles = new Map<string, Role>();
+  readonly #watchers = new Set<() => void>();
+
+  roleOf(did: string): Promise<Role | null> {
+    return Promise.resolve(this.#roles.get(did) ?? null);
+  }
+
+  watch(_room: string, onChange: () => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
+  }
+
+  set(did: string, role: Role | null): void {
+    if (role === null) this.#roles.delete(did);
+    else this.#roles.set(did, role);
+    for (const onChange of this.#watchers) onChange();
+  }
+}
+
+Deno.test("G1: a stock y-websocket whose role changes reads on, is told, writes again, and is shown the door", async () => {
+  const [alice, bob] = ["did:example:alice", "did:example:bob"];
+  const policy = new Roles();
+  policy.set(alice, "owner");
+  policy.set(bob, "writer");
+  await using it = await startService({ auth: open(), devToken: null, policy });
+  await using server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    it.service.fetch,
+  );
+  const base = (did: string) => `ws://127.0.0.1:${server.addr.port}/sync/as/${did}`;
+  using hers = new StockClient(base(alice), "notes", {});
+  using his = new StockClient(base(bob), "notes", {});
+  await Promise.all([hers.synced(), his.synced()]);
+  his.text.insert(0, "he writes");
+  await hers.reads("he writes");
+
+  using warnings = new Warnings();
+  policy.set(bob, "reader");
+  his.text.insert(9, ", and may not");
+  await until(() => warnings.heard.length > 0);
+  assertEquals(warnings.heard[0]!.split("\n")[1], "You may only read this room.");
+  hers.text.insert(0, "she writes; ");
+  await his.reads((text) => text.startsWith("she writes; "));
+  assertEquals(hers.text.toString(), "she writes; he writes");
+
+  policy.set(bob, "writer");
+  await hers.reads("she writes; he writes, and may not");
+
+  const closed = new Promise<number>((resolve) =>
+    his.provider.once("connection-close", (event) => resolve(event!.code))
+  );
+  policy.set(bob, null);
+  assertEquals(await closed, 4403);
+});
+
+/** What y-websocket says on the console while this lives. */
+class Warnings {
+  readonly heard: string[] = [];
+  readonly #warn = console.warn;
+
+  constructor() {
+    console.warn = (message) => this.heard.push(String(message));
+  }
+
+  [Symbol.dispose](): void {
+    console.warn = this.#warn;
+  }
+}

@@ -1,0 +1,89 @@
+import { assertEquals } from "@std/assert";
+import type { AccessPolicy, Role } from "../../src/access/policy.ts";
+import { RoleKeeper } from "../../src/socket/role_keeper.ts";
+import type { Seat } from "../../src/sync/room.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { settle } from "../sync/world.ts";
+
+/** A policy whose roles a test changes, and the roles that each connection was told of. */
+function world() {
+  const roles = new Map<string, Role | null>();
+  const watchers = new Map<string, () => void>();
+  const asked: string[] = [];
+  let fails = false;
+  const policy: AccessPolicy = {
+    roleOf(did) {
+      asked.push(did);
+      return fails ? Promise.reject(new Error("no answer")) : Promise.resolve(roles.get(did)!);
+    },
+    watch(room, onChange) {
+      watchers.set(room, onChange);
+      return () => watchers.delete(room);
+    },
+  };
+  const clock = new FakeClock();
+  const keeper = new RoleKeeper(policy, clock);
+  const told: string[] = [];
+  const come = (did: string, name = did) => {
+    const seat: Seat = {
+      receive: () => {},
+      leave: () => {},
+      become: (role) => void told.push(`${name} ${role}`),
+    };
+    return keeper.keep(did, "room", seat);
+  };
+  const change = (did: string, role: Role | null) => {
+    roles.set(did, role);
+    watchers.get("room")?.();
+  };
+  return { clock, roles, watchers, asked, told, come, change, fail: (so: boolean) => fails = so };
+}
+
+Deno.test("G5: a change of role reaches every connection of the DID, and none once it has gone", async () => {
+  const { roles, watchers, asked, told, come, change } = world();
+  roles.set("alice", "writer").set("bob", "reader");
+  const leave = [come("alice", "alice's phone"), come("alice", "alice's laptop"), come("bob")];
+  await settle();
+  told.length = asked.length = 0;
+  change("alice", "reader");
+  await settle();
+  assertEquals(told.toSorted(), ["alice's laptop reader", "alice's phone reader", "bob reader"]);
+  assertEquals(asked.toSorted(), ["alice", "bob"], "a DID is asked for once");
+  leave[0]!();
+  told.length = 0;
+  change("alice", null);
+  await settle();
+  assertEquals(told.toSorted(), ["alice's laptop null", "bob reader"]);
+  leave[1]!();
+  leave[2]!();
+  assertEquals(watchers.size, 0, "an empty room is watched");
+});
+
+Deno.test("G5: what changed during the handshake is noticed, and nobody else is looked up for it", async () => {
+  const { roles, asked, told, come } = world();
+  roles.set("alice", "writer").set("bob", null);
+  come("alice");
+  await settle();
+  asked.length = told.length = 0;
+  come("bob");
+  await settle();
+  assertEquals([asked, told], [["bob"], ["bob null"]]);
+});
+
+Deno.test("G5: a policy that fails is asked again until it answers", async () => {
+  const { clock, roles, told, come, change, fail } = world();
+  roles.set("alice", "writer");
+  come("alice");
+  await settle();
+  told.length = 0;
+  fail(true);
+  change("alice", null);
+  await settle();
+  clock.advance(500);
+  await settle();
+  assertEquals(told, []);
+  fail(false);
+  clock.advance(500);
+  await settle();
+  assertEquals(told, ["alice null"]);
+});
