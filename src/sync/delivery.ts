@@ -23,7 +23,7 @@ export class Delivery {
   #buffered = 0;
   #movedAt = 0;
 
-  constructor(private readonly peer: Peer) {}
+  constructor(private readonly line: Pick<Peer, "buffered" | "send">) {}
 
   /**
    * The peer has the document, keeps up, and is to be sent updates as they come. Before it has asked for
@@ -40,7 +40,7 @@ export class Delivery {
 
   /** The peer's buffer has no room. */
   get full(): boolean {
-    return this.peer.buffered > BUDGET;
+    return this.line.buffered > BUDGET;
   }
 
   /**
@@ -64,16 +64,16 @@ export class Delivery {
     next: (stateVector: StateVector) => Part,
   ): "wait" | "cut" | "live" {
     const at = this.#at!;
-    const { buffered } = this.peer;
+    const { buffered } = this.line;
     if (buffered < this.#buffered || buffered === 0) this.#movedAt = now;
     while (at.version !== version && !this.full) {
       const part = next(at.stateVector);
-      this.peer.send(part.frame);
+      this.line.send(part.frame);
       at.stateVector = part.reaches;
       at.version = part.completes;
       this.#movedAt = now;
     }
-    this.#buffered = this.peer.buffered;
+    this.#buffered = this.line.buffered;
     if (now - this.#movedAt > PATIENCE) return "cut";
     if (at.version !== version || this.#buffered > BUDGET / 2) return "wait";
     this.#at = null;

@@ -9,8 +9,8 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
+import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
-import { Delivery } from "./delivery.ts";
 import {
   checkUpdate,
   Document,
@@ -29,13 +29,13 @@ import {
   readFrame,
   roleFrame,
   step1Frame,
-  updateFrame,
 } from "./frames.ts";
-import { Parts } from "./parts.ts";
+import { Member } from "./member.ts";
 import type { Peer } from "./peer.ts";
 import type { StateVector } from "./pieces.ts";
-import { NOBODY, Presence } from "./presence.ts";
+import { NOBODY } from "./presence.ts";
 import { Rights } from "./rights.ts";
+import { RoomPresence } from "./room_presence.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -51,18 +51,6 @@ const COMPACT_BYTES = 256 * 1024;
 const COMPACT_ENTRY_BYTES = 512;
 /** After a compaction that failed, in ms: it hurts nobody to wait, and a sick store gains from it. */
 const COMPACT_RETRY = 60_000;
-
-/** How often a peer that is behind is looked at, in ms: a buffer of 1 MiB lasts a fast line about as long. */
-const PUMP_MS = 20;
-
-/** How soon other instances are told who is present, in ms: four times a second is smooth for a cursor. */
-const PRESENCE_MS = 250;
-
-/**
- * A newcomer is told who is there once it has said who it is, or after so long, in ms: what another
- * instance remembers of it might be news to itself, and undo what it has become in the meantime.
- */
-const GREETING_MS = 200;
 
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
@@ -96,33 +84,6 @@ export interface RoomOptions {
   onDamage(error: DamagedRoomError): void;
 }
 
-interface Member {
-  readonly peer: Peer;
-  rights: Rights;
-  /** When it was last sent something. */
-  sentAt: number;
-  gap: Gap | null;
-  /** What it is still to be sent of the document. */
-  delivery: Delivery;
-  /** It was told who is there. */
-  greeted: boolean;
-  /** It was not told of changes of presence, for its buffer was full. */
-  missedPresence: boolean;
-}
-
-/**
- * A member has sent something that builds on what nobody here has, or that it may not write. It is not
- * acknowledged till we have it.
- */
-interface Gap {
-  /** How far its updates extend. */
-  reach: Reach;
-  /** Its probes that wait for it. */
-  echoes: Uint8Array[];
-  /** The version at which it was last asked for the rest: asking the same again brings the same answer. */
-  askedAt: number;
-}
-
 /** An edit that waits for its commit. */
 interface Update {
   type: "update";
@@ -151,28 +112,21 @@ export class Room {
   readonly name: string;
   readonly #store: RoomStore;
   readonly #clock: Clock;
-  readonly #announcer: Announcer;
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #members = new Set<Member>();
-  readonly #presence: Presence;
+  readonly #broadcast: Broadcast;
+  readonly #presence: RoomPresence;
   readonly #log: RoomLog;
   #document: Document | null = null;
-  /** Counts the changes of the document. */
-  #version = 0;
   #arrivals: Arrival[] = [];
   /** The loop that empties `#arrivals`, while it runs. */
   #running: Promise<void> | null = null;
   #compacting = false;
   #compactNotBefore = 0;
-  readonly #parts: Parts;
   readonly #unwatch: () => void;
   /** Something was changed elsewhere while nobody was here to see it. */
   #stale = false;
-  /** Members that are behind are to be looked at: when the timer has run, or the commit is over. */
-  #pump: "idle" | "timed" | "due" = "idle";
-  #telling: (() => void) | null = null;
-  #listening: Promise<void> | null = null;
   #deaf = false;
   /** Frames that came when the room was deaf already, since it was last asked. */
   #unheard = 0;
@@ -182,11 +136,24 @@ export class Room {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
-    this.#announcer = announcer;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
-    this.#presence = new Presence(() => store.presence.era);
-    this.#parts = new Parts(clock);
+    this.#broadcast = new Broadcast({
+      clock,
+      members: this.#members,
+      document: () => this.#document!,
+      isCommitting: () => this.#running !== null,
+      onDrained: (member) => this.#presence.showAgain(member),
+      onStuck: (member) => this.#expel(member, "too slow", Close.TRY_AGAIN),
+    });
+    this.#presence = new RoomPresence({
+      room: name,
+      clock,
+      members: this.#members,
+      board: store.presence,
+      announcer,
+      onFull: () => this.#broadcast.pumpSoon(),
+    });
     this.#log = store.log(name);
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
@@ -203,15 +170,7 @@ export class Room {
 
   /** Lets a peer in. It is greeted once the document is loaded. */
   join(peer: Peer): Seat {
-    const member: Member = {
-      peer,
-      rights: new Rights(peer.role),
-      sentAt: this.#clock.uptime(),
-      gap: null,
-      delivery: new Delivery(peer),
-      greeted: false,
-      missedPresence: false,
-    };
+    const member = new Member(peer, this.#clock);
     if (this.#members.size === 0) this.#lookAround();
     this.#members.add(member);
     this.#enqueue({ type: "joined", member });
@@ -246,11 +205,10 @@ export class Room {
     this.#closed = true;
     this.#unwatch();
     this.#arrivals = [];
-    for (const member of this.#members) {
-      this.#members.delete(member);
-      this.#presence.leave(member.peer);
-      member.peer.close(code, reason);
-    }
+    this.#presence.disband();
+    const members = [...this.#members];
+    this.#members.clear();
+    for (const { peer } of members) peer.close(code, reason);
     this.#tellIfIdle();
   }
 
@@ -258,8 +216,7 @@ export class Room {
   retire(): void {
     this.#closed = true;
     this.#unwatch();
-    this.#telling?.();
-    if (this.#announcer.matters(this.name)) this.#announce();
+    this.#presence.retire();
   }
 
   /**
@@ -267,12 +224,11 @@ export class Room {
    * lest it gives its line up, and asks again for what is missing if somebody else has changed that.
    */
   keepAlive(): void {
-    const now = this.#clock.uptime();
     for (const member of this.#members) {
-      if (member.gap !== null) this.#askToFill(member, member.gap);
-      if (now - member.sentAt >= SILENCE_MS) this.#send(member, awarenessFrame(NOBODY));
+      this.#askToFill(member);
+      if (member.silence >= SILENCE_MS) member.send(awarenessFrame(NOBODY));
     }
-    this.#parts.forgetOld();
+    this.#broadcast.forgetOld();
   }
 
   #receive(member: Member, bytes: Uint8Array): void {
@@ -302,14 +258,10 @@ export class Room {
       }
       case "syncStatus":
         return this.#enqueue({ type: "syncStatus", member, echo: frame.echo });
-      case "awareness": {
-        const { news, echo } = this.#presence.update(member.peer, frame.entries);
-        if (echo !== null) this.#send(member, awarenessFrame(echo));
-        if (news !== null) this.#tellPresence(news, member);
-        return this.#greet(member);
-      }
+      case "awareness":
+        return this.#presence.update(member, frame.entries);
       case "queryAwareness":
-        return this.#sendPresence(member);
+        return this.#presence.show(member);
     }
   }
 
@@ -327,7 +279,7 @@ export class Room {
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
         for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
-        this.#deliverIfDue();
+        this.#broadcast.pumpIfDue();
         this.#compactIfDue();
       }
     } catch (error) {
@@ -348,9 +300,9 @@ export class Room {
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
   #refuse(member: Member, update: Uint8Array, whole: boolean): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
-    this.#noteGap(member, reachOf(update));
+    member.noteGap(reachOf(update));
     const outcome = member.rights.refuse(this.#clock.uptime());
-    if (outcome === "tell") this.#send(member, deniedFrame("You may only read this room."));
+    if (outcome === "tell") member.send(deniedFrame("You may only read this room."));
     // What answers a question of ours is not held against it.
     if (outcome === "close" && !whole) {
       this.#expel(member, "it writes, and may only read", Close.FORBIDDEN);
@@ -359,11 +311,12 @@ export class Room {
 
   #become(member: Member, role: Role | null): void {
     if (member.rights.role === role || !this.#members.has(member)) return;
+    const couldWrite = member.rights.mayWrite;
     member.rights = new Rights(role);
     if (role === null) return this.#expel(member, "you have no access any more", Close.FORBIDDEN);
-    this.#send(member, roleFrame(role));
+    member.send(roleFrame(role));
     // What it could not write comes up now.
-    if (member.rights.mayWrite) this.#enqueue({ type: "joined", member });
+    if (member.rights.mayWrite && !couldWrite) this.#enqueue({ type: "joined", member });
   }
 
   /** What the document holds and the store does not, its senders hold too: they bring it back. */
@@ -380,14 +333,14 @@ export class Room {
   #lookAround(): void {
     if (this.#stale) this.#enqueue({ type: "changed" });
     this.#stale = false;
-    if (this.#store.presence.hasOthers) this.#listening ??= this.#hearPresence();
+    if (this.#store.presence.hasOthers) this.#presence.hearOthers();
   }
 
   /** Another instance may have changed something. */
   #hear(what: Change): void {
     if (this.#members.size === 0) this.#stale = true;
-    else if (what === "audience") this.#tellOthers();
-    else if (what === "presence") this.#listening ??= this.#hearPresence();
+    else if (what === "audience") this.#presence.tellOthers();
+    else if (what === "presence") this.#presence.hearOthers();
     else if (!this.#arrivals.some(({ type }) => type === "changed")) {
       this.#enqueue({ type: "changed" });
     }
@@ -402,7 +355,8 @@ export class Room {
   #merge(stored: Uint8Array[]): void {
     if (stored.length === 0) return;
     const document = this.#document!;
-    this.#publish(document.apply(stored));
+    const news = document.apply(stored);
+    if (news !== null) this.#broadcast.publish(news);
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
   }
 
@@ -426,7 +380,7 @@ export class Room {
     const missed = await this.#log.pull();
     document.apply(missed);
     this.#document = document;
-    for (const update of missed) this.#publish(update);
+    for (const update of missed) this.#broadcast.publish(update);
   }
 
   /** Applies updates together, and makes what is new in them durable, then visible. */
@@ -450,7 +404,7 @@ export class Room {
     const update = news;
     const missed = await this.#persistently(() => this.#log.append(update));
     const senders = new Set(updates.map(({ member }) => member));
-    this.#publish(update, senders.size === 1 ? updates[0]!.member : undefined);
+    this.#broadcast.publish(update, senders.size === 1 ? updates[0]!.member : undefined);
     this.#merge(missed);
   }
 
@@ -487,19 +441,6 @@ export class Room {
     return await operation();
   }
 
-  /** Tells everyone about a change that is durable; its only author knows it already. */
-  #publish(update: Uint8Array | null, author?: Member): void {
-    if (update === null) return;
-    this.#version++;
-    const frame = updateFrame(update);
-    for (const member of this.#members) {
-      // Who is behind will get this with the rest.
-      if (member === author || !member.delivery.live) continue;
-      this.#send(member, frame);
-      if (member.delivery.full) this.#fallBehind(member);
-    }
-  }
-
   /** Answers what came with a batch, now that the batch is durable. */
   #answer(arrival: Exclude<Arrival, { type: "changed" }>): void {
     const { member } = arrival;
@@ -508,86 +449,27 @@ export class Room {
       case "joined":
         // Without this, what the peer wrote offline would never come up. A reader's may not.
         if (member.rights.mayWrite) {
-          this.#send(member, step1Frame(this.#document!.stateVector()));
+          member.send(step1Frame(this.#document!.stateVector()));
         }
-        this.#clock.after(GREETING_MS, () => this.#greet(member));
-        return;
+        return this.#presence.greetSoon(member);
       case "step1":
-        return this.#sendDocument(member, arrival.stateVector);
+        return this.#broadcast.sendFrom(member, arrival.stateVector);
       case "update":
         if (arrival.gap) this.#noteGap(member, arrival.gap);
-        else if (arrival.whole) this.#noteWhole(member);
+        else if (arrival.whole) member.noteWhole(this.#document!);
         return;
       case "syncStatus":
-        if (member.gap === null) this.#send(member, arrival.echo);
-        else member.gap.echoes.push(arrival.echo);
+        return member.acknowledge(arrival.echo);
     }
-  }
-
-  #sendDocument(member: Member, from: StateVector): void {
-    member.delivery.begin(from, null, this.#clock.uptime());
-    this.#deliver(member);
-  }
-
-  /** Goes on with what a member is still to be sent, as far as its pace allows. */
-  #deliver(member: Member): void {
-    const { delivery } = member;
-    if (delivery.behind) {
-      const now = this.#clock.uptime();
-      const outcome = delivery.goOn(now, this.#version, (stateVector) => {
-        member.sentAt = now;
-        return this.#parts.next(this.#document!, this.#version, stateVector);
-      });
-      if (outcome === "wait") return this.#pumpSoon();
-      if (outcome === "cut") return this.#expel(member, "too slow", Close.TRY_AGAIN);
-    }
-    if (!member.missedPresence) return;
-    if (delivery.full) this.#pumpSoon();
-    else this.#resendPresence(member);
-  }
-
-  #fallBehind(member: Member): void {
-    const has = readStateVector(this.#document!.stateVector());
-    member.delivery.begin(has, this.#version, this.#clock.uptime());
-    this.#pumpSoon();
-  }
-
-  #pumpSoon(): void {
-    if (this.#pump !== "idle") return;
-    this.#pump = "timed";
-    this.#clock.after(PUMP_MS, () => {
-      this.#pump = "due";
-      // While a commit is under way the document holds what is not durable.
-      if (this.#running === null) this.#deliverIfDue();
-    });
-  }
-
-  #deliverIfDue(): void {
-    if (this.#pump !== "due") return;
-    this.#pump = "idle";
-    for (const member of this.#members) this.#deliver(member);
   }
 
   #noteGap(member: Member, reach: Reach): void {
-    member.gap ??= { reach: new Map(), echoes: [], askedAt: -1 };
-    for (const [client, end] of reach) {
-      member.gap.reach.set(client, Math.max(end, member.gap.reach.get(client) ?? 0));
-    }
-    this.#askToFill(member, member.gap);
+    member.noteGap(reach);
+    this.#askToFill(member);
   }
 
-  /** The member has sent all that it has: if that reaches as far as what was missing, the gap is filled. */
-  #noteWhole(member: Member): void {
-    const { gap } = member;
-    if (gap === null || !this.#document!.covers(gap.reach)) return;
-    member.gap = null;
-    for (const echo of gap.echoes) this.#send(member, echo);
-  }
-
-  #askToFill(member: Member, gap: Gap): void {
-    if (gap.askedAt === this.#version || !member.rights.mayWrite) return;
-    gap.askedAt = this.#version;
-    this.#send(member, step1Frame(this.#document!.stateVector()));
+  #askToFill(member: Member): void {
+    member.askToFill(this.#document!, this.#broadcast.version);
   }
 
   #compactIfDue(): void {
@@ -605,75 +487,6 @@ export class Room {
     });
   }
 
-  /** Tells a newcomer who is there. */
-  #greet(member: Member): void {
-    if (member.greeted || !this.#members.has(member)) return;
-    member.greeted = true;
-    this.#sendPresence(member);
-  }
-
-  #sendPresence(member: Member): void {
-    const everyone = this.#presence.everyone(member.peer);
-    if (everyone !== null) this.#send(member, awarenessFrame(everyone));
-  }
-
-  #resendPresence(member: Member): void {
-    const entries = this.#presence.everyoneAndGone(member.peer);
-    if (entries !== null) this.#send(member, awarenessFrame(entries));
-    member.missedPresence = false;
-  }
-
-  /** Tells everyone about a change of presence. */
-  #tellPresence(news: Uint8Array, except?: Member): void {
-    this.#showPresence(news, except);
-    this.#tellOthers();
-  }
-
-  /** Tells the other instances who is present here, soon. */
-  #tellOthers(): void {
-    if (!this.#announcer.matters(this.name)) return;
-    this.#telling ??= this.#clock.after(PRESENCE_MS, () => {
-      this.#telling = null;
-      this.#announce();
-    });
-  }
-
-  #showPresence(news: Uint8Array, except?: Member): void {
-    const frame = awarenessFrame(news);
-    for (const member of this.#members) {
-      if (member === except) continue;
-      if (!member.delivery.full) {
-        this.#send(member, frame);
-        continue;
-      }
-      member.missedPresence = true;
-      this.#pumpSoon();
-    }
-  }
-
-  #announce(): void {
-    this.#announcer.announce(this.name, this.#presence.local());
-  }
-
-  async #hearPresence(): Promise<void> {
-    try {
-      const news = this.#presence.hear(await this.#store.presence.others(this.name));
-      if (news !== null) this.#showPresence(news);
-    } catch (error) {
-      logger.warn("who is in {room} elsewhere could not be read: {error}", {
-        room: this.name,
-        error,
-      });
-    } finally {
-      this.#listening = null;
-    }
-  }
-
-  #send(member: Member, frame: Uint8Array): void {
-    member.sentAt = this.#clock.uptime();
-    member.peer.send(frame);
-  }
-
   /** An edit may turn out to be bad when its sender has long gone. */
   #expel(member: Member, reason: string, code: number = Close.BAD_FRAME): void {
     if (!this.#members.has(member)) return;
@@ -683,8 +496,7 @@ export class Room {
 
   #leave(member: Member): void {
     if (!this.#members.delete(member)) return;
-    const news = this.#presence.leave(member.peer);
-    if (news !== null) this.#tellPresence(news);
+    this.#presence.leave(member);
     this.#tellIfIdle();
   }
 

@@ -37,7 +37,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
     name: "acknowledge an update with a gap",
     file: "src/sync/room.ts",
     replace: "if (arrival.gap) this.#noteGap(member, arrival.gap);",
-    by: "if (arrival.gap) this.#noteWhole(member);",
+    by: "if (arrival.gap) member.noteWhole(this.#document!);",
   },
   {
     name: "keep an update that waits for its parents",
@@ -71,7 +71,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   },
   {
     name: "send slow peers everything",
-    file: "src/sync/room.ts",
+    file: "src/sync/broadcast.ts",
     replace: "if (member === author || !member.delivery.live) continue;",
     by: "if (member === author) continue;",
   },

@@ -1,0 +1,104 @@
+import type { Clock } from "../clock.ts";
+import { type Document, readStateVector } from "./document.ts";
+import { updateFrame } from "./frames.ts";
+import type { Member } from "./member.ts";
+import { Parts } from "./parts.ts";
+import type { StateVector } from "./pieces.ts";
+
+/** How often a peer that is behind is looked at, in ms: a buffer of 1 MiB lasts a fast line about as long. */
+const PUMP_MS = 20;
+
+/** What a broadcast needs of its room. */
+export interface BroadcastOptions {
+  clock: Clock;
+  members: ReadonlySet<Member>;
+  /** The document; while a commit is under way it holds what is not durable. */
+  document(): Document;
+  isCommitting(): boolean;
+  /** A member whose buffer was too full for news of presence has drained it. */
+  onDrained(member: Member): void;
+  /** A member takes nothing any more. */
+  onStuck(member: Member): void;
+}
+
+/** Brings a room's document to its members: what is new as it comes, and the whole at each one's pace. */
+export class Broadcast {
+  readonly #room: BroadcastOptions;
+  readonly #parts: Parts;
+  /** Counts the changes of the document. */
+  #version = 0;
+  /** Members that are behind are to be looked at: when the timer has run, or the commit is over. */
+  #pump: "idle" | "timed" | "due" = "idle";
+
+  constructor(room: BroadcastOptions) {
+    this.#room = room;
+    this.#parts = new Parts(room.clock);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Tells everyone about a change that is durable; its only author knows it already. */
+  publish(update: Uint8Array, author?: Member): void {
+    this.#version++;
+    const frame = updateFrame(update);
+    for (const member of this.#room.members) {
+      // Who is behind will get this with the rest.
+      if (member === author || !member.delivery.live) continue;
+      member.send(frame);
+      if (member.delivery.full) this.#fallBehind(member);
+    }
+  }
+
+  /** Sends a member what it lacks. */
+  sendFrom(member: Member, stateVector: StateVector): void {
+    member.delivery.begin(stateVector, null, this.#room.clock.uptime());
+    this.#deliver(member);
+  }
+
+  /** A member's buffer is full: it is looked at again soon. */
+  pumpSoon(): void {
+    if (this.#pump !== "idle") return;
+    this.#pump = "timed";
+    this.#room.clock.after(PUMP_MS, () => {
+      this.#pump = "due";
+      if (!this.#room.isCommitting()) this.pumpIfDue();
+    });
+  }
+
+  /** To be called whenever a commit is over. */
+  pumpIfDue(): void {
+    if (this.#pump !== "due") return;
+    this.#pump = "idle";
+    for (const member of this.#room.members) this.#deliver(member);
+  }
+
+  /** To be called every few seconds. */
+  forgetOld(): void {
+    this.#parts.forgetOld();
+  }
+
+  /** Goes on with what a member is still to be sent, as far as its pace allows. */
+  #deliver(member: Member): void {
+    const { delivery } = member;
+    if (delivery.behind) {
+      const outcome = delivery.goOn(
+        this.#room.clock.uptime(),
+        this.#version,
+        (from) => this.#parts.next(this.#room.document(), this.#version, from),
+      );
+      if (outcome === "wait") return this.pumpSoon();
+      if (outcome === "cut") return this.#room.onStuck(member);
+    }
+    if (!member.missedPresence) return;
+    if (delivery.full) this.pumpSoon();
+    else this.#room.onDrained(member);
+  }
+
+  #fallBehind(member: Member): void {
+    const has = readStateVector(this.#room.document().stateVector());
+    member.delivery.begin(has, this.#version, this.#room.clock.uptime());
+    this.pumpSoon();
+  }
+}
