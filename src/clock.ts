@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers";
+
 /** The only source of time below `main.ts`, so that a test or a simulation can own it. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. Somebody may set it, also back: good for what is written down. */
@@ -6,6 +8,8 @@ export interface Clock {
   uptime(): number;
   /** Calls `callback` once, `ms` milliseconds from now. Returns a function that cancels the call. */
   after(ms: number, callback: () => void): () => void;
+  /** Resolves once all that has arrived from outside by now has been handed over. */
+  turn(): Promise<void>;
 }
 
 /** The clock on the wall. */
@@ -16,4 +20,6 @@ export const systemClock: Clock = {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);
   },
+  // The event loop looks after input and output before it comes to these.
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 };

@@ -24,6 +24,11 @@ export class FakeClock implements Clock {
     return () => void this.#timers.delete(timer);
   }
 
+  /** Nothing arrives from outside unless a test brings it. */
+  turn(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** How long it is to the next call that falls due, in ms; Infinity when there is none. */
   get next(): number {
     return Math.min(...[...this.#timers].map(({ at }) => at)) - this.#uptime;
