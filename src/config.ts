@@ -1,6 +1,7 @@
 import { isValidDid, isValidNsid } from "@atproto/syntax";
 import type { LogLevel } from "@logtape/logtape";
 import { z } from "zod";
+import type { RoomCreation } from "./access/members.ts";
 import type { NsidPrefix } from "./http/parts.ts";
 import type { LogFormat } from "./observe/logging.ts";
 
@@ -22,6 +23,8 @@ export interface Config {
   corsOrigins: "*" | string[];
   devToken: string | null;
   allowLocalDids: boolean;
+  policy: "open" | "members";
+  roomCreation: RoomCreation;
   roomLinger: number;
   jwtMaxLifetime: number;
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
@@ -81,6 +84,8 @@ export function readConfig(
     corsOrigins: data.CORS_ORIGINS,
     devToken: data.UNSAFE_DEV_TOKEN ?? null,
     allowLocalDids: data.UNSAFE_ALLOW_LOCAL_DIDS,
+    policy: data.ACCESS_POLICY,
+    roomCreation: data.ROOM_CREATION,
     roomLinger: data.ROOM_LINGER,
     jwtMaxLifetime: data.JWT_MAX_LIFETIME,
     didCacheTimes: {
@@ -164,6 +169,9 @@ const schema = z.object({
     .regex(TOKEN, "must consist of letters, digits and -._~ so that it can be a sub-protocol")
     .optional(),
   UNSAFE_ALLOW_LOCAL_DIDS: switched.default(false),
+  ACCESS_POLICY: z.enum(["open", "members"], "must be open or members").default("open"),
+  ROOM_CREATION: z.enum(["anyone", "did-only", "nobody"], "must be anyone, did-only or nobody")
+    .default("anyone"),
   ROOM_LINGER: duration.default(60_000),
   JWT_MAX_LIFETIME: duration.default(5 * 60_000),
   DID_CACHE_FRESH: duration.default(5 * 60_000),

@@ -4,6 +4,7 @@
  * @module
  */
 export { createSyncService, type SyncService, type SyncServiceConfig } from "./service.ts";
+export type { RoomCreation } from "./access/members.ts";
 export { type AccessPolicy, openPolicy, type Role } from "./access/policy.ts";
 export { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 export type { Authenticator, Call, Caller, Identity } from "./auth/authenticator.ts";

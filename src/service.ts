@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { Members, type RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
 import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
@@ -8,6 +9,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { Exchange, Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
 import { Connections } from "./socket/connections.ts";
+import type { RoomChange } from "./store/kv/feed.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
 import { Rooms } from "./sync/rooms.ts";
@@ -36,8 +38,13 @@ export interface SyncServiceConfig
   kv?: Deno.Kv | string | null;
   /** Who may call. Default: whoever proves to be an ATProto account. */
   auth?: Authenticator;
-  /** What they may do. Default: everyone may write everywhere. */
-  policy?: AccessPolicy;
+  /**
+   * What they may do: a policy of yours; `open`, everyone may write everywhere; or `members`, each room
+   * has an owner, who says so. Default: `open`.
+   */
+  policy?: AccessPolicy | "open" | "members";
+  /** With `members`: who may bring rooms into being. Default: `anyone`. */
+  roomCreation?: RoomCreation;
   /** Development only: one bearer token that stands for any DID that a request names. */
   devToken?: string | null;
   /** How long a room stays in memory after its last peer. Default: 60,000. */
@@ -94,12 +101,14 @@ async function start(config: SyncServiceConfig, face: Face) {
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
-  const policy = config.policy ?? openPolicy;
+  const members = config.policy === "members" ? membersIn(store, kv, clock, config) : null;
+  const policy = members ?? policyOf(config);
   const parts: Parts = {
     face,
     authenticator: authenticatorOf(config, face, kv, clock),
     tickets: new Tickets(kv, clock),
     policy,
+    members,
     rooms,
     connections: new Connections(rooms, policy, clock),
     store,
@@ -131,6 +140,24 @@ function faceOf(config: SyncServiceConfig): Face {
     nsidPrefix: config.nsidPrefix ?? "chat.roomy.v0.sync",
     corsOrigins: config.corsOrigins ?? "*",
   };
+}
+
+function policyOf({ policy = "open" }: SyncServiceConfig): AccessPolicy {
+  return typeof policy === "string" ? openPolicy : policy;
+}
+
+function membersIn(
+  store: KvRoomStore,
+  kv: Deno.Kv,
+  clock: Clock,
+  { roomCreation }: SyncServiceConfig,
+): Members {
+  const changes = {
+    commit: (change: RoomChange) => store.commit(change),
+    watch: (subject: string, onChange: () => void) =>
+      store.watch(subject, (what) => what === "log" && onChange()),
+  };
+  return new Members({ kv, changes, clock, creation: roomCreation });
 }
 
 function authenticatorOf(

@@ -6,6 +6,10 @@ export interface AccessPolicy {
   /** The role of a DID in a room; null when it has none. */
   roleOf(did: string, room: string): Promise<Role | null>;
   /**
+   * The same for who wants to come in, which may bring the room into being. Default: `roleOf`.
+   */
+  admit?(did: string, room: string): Promise<Role | null>;
+  /**
    * Calls back whenever somebody's role in the room may have changed, whoever changed it and on
    * whichever instance. Returns a function that stops it. A policy whose roles never change needs none.
    */

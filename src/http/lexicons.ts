@@ -1,9 +1,10 @@
 import type { LexiconDoc } from "@atproto/lexicon";
+import { accessLexicons } from "./access_lexicons.ts";
 import type { NsidPrefix } from "./parts.ts";
 
 /** The lexicons of our methods (https://atproto.com/specs/lexicon), under this service's namespace. */
 export function lexicons(prefix: NsidPrefix): LexiconDoc[] {
-  return [getTicket(prefix), token(prefix)];
+  return [getTicket(prefix), token(prefix), ...accessLexicons(prefix)];
 }
 
 function getTicket(prefix: NsidPrefix): LexiconDoc {

@@ -1,3 +1,4 @@
+import type { Members } from "../access/members.ts";
 import type { AccessPolicy } from "../access/policy.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Tickets } from "../auth/tickets.ts";
@@ -29,6 +30,8 @@ export interface Parts {
   authenticator: Authenticator;
   tickets: Tickets;
   policy: AccessPolicy;
+  /** The policy, where rooms have members. */
+  members: Members | null;
   rooms: Rooms;
   connections: Connections;
   store: RoomStore;

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type IRequest, Router } from "itty-router";
 import { Refusal } from "../refusal.ts";
+import * as access from "./access.ts";
 import { errorAnswer, json } from "./answers.ts";
 import { addCors, preflight } from "./cors.ts";
 import { didDocument } from "./did_document.ts";
@@ -30,6 +31,14 @@ function table({ face }: Parts): [method: "GET" | "POST", path: string, Handler]
     ["GET", "/health", isReady],
     ["POST", `/xrpc/${nsidPrefix}.getTicket`, procedure("getTicket", getTicket)],
     ["GET", `/xrpc/${nsidPrefix}.token`, query("token", token)],
+    ["GET", `/xrpc/${nsidPrefix}.getRoom`, query("getRoom", access.getRoom)],
+    ["GET", `/xrpc/${nsidPrefix}.listRooms`, query("listRooms", access.listRooms)],
+    ["GET", `/xrpc/${nsidPrefix}.listEvents`, query("listEvents", access.listEvents)],
+    ["POST", `/xrpc/${nsidPrefix}.putMember`, procedure("putMember", access.putMember)],
+    ["POST", `/xrpc/${nsidPrefix}.removeMember`, procedure("removeMember", access.removeMember)],
+    ["POST", `/xrpc/${nsidPrefix}.setVisibility`, procedure("setVisibility", access.setVisibility)],
+    ["POST", `/xrpc/${nsidPrefix}.ban`, procedure("ban", access.ban)],
+    ["POST", `/xrpc/${nsidPrefix}.unban`, procedure("unban", access.unban)],
     ["GET", "/sync/*", upgrade],
   ];
 }

@@ -34,7 +34,7 @@ export function checkRoomName(room: string): void {
 
 /** @throws {Refusal} Forbidden: the DID has no role in the room */
 export async function roleIn(policy: AccessPolicy, did: string, room: string): Promise<Role> {
-  const role = await policy.roleOf(did, room);
+  const role = await (policy.admit?.(did, room) ?? policy.roleOf(did, room));
   if (role === null) throw new Refusal("Forbidden", 403, "You have no access to this room.");
   return role;
 }

@@ -31,9 +31,11 @@ export function procedure<Input>(name: string, method: Method<Input>) {
 /** Serves a query: the input is in the URL. */
 export function query<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
-    const params = Object.fromEntries(exchange.url.searchParams);
+    const params: Record<string, unknown> = Object.fromEntries(exchange.url.searchParams);
     const caller = await authenticate(name, exchange, parts, params.did);
     const nsid = `${parts.face.nsidPrefix}.${name}`;
+    // In a URL all is text. What is no number stays none, and the lexicon says so.
+    if (params.limit !== undefined) params.limit = Number(params.limit);
     const input = await checked((lexicons) => lexicons.assertValidXrpcParams(nsid, params), parts);
     return json(await method({ caller, input: input as Input }, parts));
   };

@@ -54,6 +54,14 @@ export class KvRoomStore implements RoomStore {
     return this.#feed.watch(room, onChange);
   }
 
+  /**
+   * Commits something else than a log's entries, together with those. Other instances hear of it by
+   * its subject. Resolves with null when one of its checks failed.
+   */
+  commit(change: RoomChange): Promise<string | null> {
+    return this.#committer.commit(change);
+  }
+
   /** Marked first, so that nobody can append, nor begin the room anew, until the last of it is gone. */
   async delete(room: string): Promise<void> {
     while (!await this.#mark(room));

@@ -1,0 +1,162 @@
+import type { LexiconDoc, LexObject, LexXrpcParameters } from "@atproto/lexicon";
+import type { NsidPrefix } from "./parts.ts";
+
+const room = {
+  type: "string",
+  minLength: 1,
+  maxLength: 512,
+  description: "The room's name: 1 to 512 bytes of UTF-8. May be an AT-URI.",
+} as const;
+const did = {
+  type: "string",
+  format: "did",
+  description: "Who calls. Only with a development token; otherwise the token says it.",
+} as const;
+const member = { type: "string", format: "did", maxLength: 512 } as const;
+const role = { type: "string", knownValues: ["owner", "writer", "reader"] as string[] } as const;
+const memberRole = { type: "string", enum: ["writer", "reader"] as string[] } as const;
+const visibility = {
+  type: "string",
+  enum: ["private", "public-read", "public-write"] as string[],
+} as const;
+const paging = {
+  limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+  cursor: { type: "string", maxLength: 4_096 },
+} as const;
+
+/** The lexicons of the methods about who may do what in a room. */
+export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
+  return [
+    query(`${prefix}.getRoom`, {
+      description: "Who owns a room and what you may do in it; to its owner, who is in it.",
+      parameters: { room },
+      output: object({
+        room,
+        role,
+        owner: member,
+        visibility,
+        members: { type: "array", items: { type: "ref", ref: "#member" } },
+        banned: { type: "array", items: member },
+      }, ["room", "role", "owner", "visibility"]),
+      defs: { member: object({ did: member, role: memberRole }) },
+    }),
+    query(`${prefix}.listRooms`, {
+      description: "The rooms that you own or are a member of.",
+      parameters: paging,
+      output: object({
+        rooms: { type: "array", items: { type: "ref", ref: "#room" } },
+        cursor: paging.cursor,
+      }, ["rooms"]),
+      defs: { room: object({ room, role }) },
+    }),
+    query(`${prefix}.listEvents`, {
+      description: "What was done to a room's access, the latest first. For its owner.",
+      parameters: { room, ...paging },
+      output: object({
+        events: { type: "array", items: { type: "ref", ref: "#event" } },
+        cursor: paging.cursor,
+      }, ["events"]),
+      defs: {
+        event: object({
+          by: { ...member, description: "Who did it." },
+          what: { type: "string" },
+          at: { type: "string", format: "datetime" },
+          did: { ...member, description: "To whom." },
+          role: memberRole,
+          visibility,
+        }, ["by", "what", "at"]),
+      },
+    }),
+    procedure(`${prefix}.putMember`, {
+      description: "Makes a DID a writer or a reader of a room. For its owner.",
+      input: { room, member, role: memberRole },
+      errors: ["IsOwner", "TooManyMembers"],
+    }),
+    procedure(`${prefix}.removeMember`, {
+      description: "Takes a member out of a room, or yourself. For its owner, and for the member.",
+      input: { room, member },
+      errors: ["IsOwner"],
+    }),
+    procedure(`${prefix}.setVisibility`, {
+      description: "Says what everyone may do in a room who is no member of it. For its owner.",
+      input: { room, visibility },
+    }),
+    procedure(`${prefix}.ban`, {
+      description: "Keeps a DID out of a room, whatever else would let it in. For its owner.",
+      input: { room, member },
+      errors: ["IsOwner"],
+    }),
+    procedure(`${prefix}.unban`, {
+      description: "Lifts a ban. For the owner of the room.",
+      input: { room, member },
+    }),
+  ];
+}
+
+type Properties = LexObject["properties"];
+
+interface Query {
+  description: string;
+  parameters: LexXrpcParameters["properties"];
+  output: LexObject;
+  defs: Record<string, LexObject>;
+}
+
+function query(id: LexiconDoc["id"], { description, parameters, output, defs }: Query): LexiconDoc {
+  return {
+    lexicon: 1,
+    id,
+    defs: {
+      main: {
+        type: "query",
+        description,
+        parameters: {
+          type: "params",
+          required: "room" in parameters ? ["room"] : [],
+          properties: { ...parameters, did },
+        },
+        output: { encoding: "application/json", schema: output },
+        errors: named("room" in parameters ? IN_ROOM : []),
+      },
+      ...defs,
+    },
+  };
+}
+
+interface Procedure {
+  description: string;
+  input: Properties;
+  errors?: string[];
+}
+
+function procedure(
+  id: LexiconDoc["id"],
+  { description, input, errors = [] }: Procedure,
+): LexiconDoc {
+  return {
+    lexicon: 1,
+    id,
+    defs: {
+      main: {
+        type: "procedure",
+        description,
+        input: {
+          encoding: "application/json",
+          schema: object({ ...input, did }, Object.keys(input)),
+        },
+        output: { encoding: "application/json", schema: object({}) },
+        errors: named([...IN_ROOM, ...errors]),
+      },
+    },
+  };
+}
+
+const IN_ROOM = ["InvalidRoom", "Forbidden"];
+
+function named(errors: string[]): { name: string }[] {
+  return errors.map((name) => ({ name }));
+}
+
+function object(properties: Properties, required = Object.keys(properties)): LexObject {
+  return { type: "object", required, properties };
+}

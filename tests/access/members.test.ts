@@ -1,0 +1,246 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { MemberRole, Visibility } from "../../src/access/room_access.ts";
+import { ownerByName, roleOf } from "../../src/access/room_access.ts";
+import { Members, type MembersOptions } from "../../src/access/members.ts";
+import { Refusal } from "../../src/refusal.ts";
+import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { until } from "../until.ts";
+
+const [ALICE, BOB, CAROL] = ["did:plc:alice", "did:plc:bob", "did:plc:carol"];
+
+/** Members of rooms in a store of their own; `another` is an instance that shares it. */
+async function world(options: Partial<MembersOptions> = {}) {
+  const kv = await Deno.openKv(":memory:");
+  const clock = new FakeClock();
+  const stores: KvRoomStore[] = [];
+  const another = async () => {
+    const store = new KvRoomStore(kv, clock);
+    await store.join();
+    stores.push(store);
+    const changes = {
+      commit: (change: Parameters<KvRoomStore["commit"]>[0]) => store.commit(change),
+      watch: (subject: string, onChange: () => void) =>
+        store.watch(subject, (what) => what === "log" && onChange()),
+    };
+    return { members: new Members({ kv, changes, clock, ...options }), store };
+  };
+  const { members } = await another();
+  return {
+    kv,
+    clock,
+    members,
+    another,
+    /** Resolves once the instances know each other. */
+    acquainted: () => until(() => stores.every(({ presence }) => presence.hasOthers)),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(stores.map((store) => store.close()));
+      kv.close();
+    },
+  };
+}
+
+async function refused(what: Promise<unknown>, name: string): Promise<void> {
+  assertEquals((await assertRejects(() => what, Refusal)).name, name);
+}
+
+Deno.test("M1: the role of a DID, by visibility, membership and ban", () => {
+  const table: [Visibility, MemberRole | null, banned: boolean, role: string | null][] = [
+    ["private", null, false, null],
+    ["private", "reader", false, "reader"],
+    ["private", "writer", false, "writer"],
+    ["public-read", null, false, "reader"],
+    ["public-read", "reader", false, "reader"],
+    ["public-read", "writer", false, "writer"],
+    ["public-write", null, false, "writer"],
+    ["public-write", "reader", false, "writer"],
+    ["public-write", "writer", false, "writer"],
+    ["private", "writer", true, null],
+    ["public-read", null, true, null],
+    ["public-write", "writer", true, null],
+  ];
+  for (const [visibility, member, banned, role] of table) {
+    const standing = { owner: ALICE!, visibility, member, banned };
+    assertEquals(roleOf(BOB!, standing), role, JSON.stringify(standing));
+    assertEquals(roleOf(ALICE!, standing), "owner", JSON.stringify(standing));
+  }
+});
+
+Deno.test("M2: a name that is an AT-URI or begins with a DID says whose the room is", () => {
+  const names: [room: string, owner: ReturnType<typeof ownerByName>][] = [
+    ["at://did:plc:alice/app.notes/3k", { did: "did:plc:alice" }],
+    ["at://did:web:alice.example%3A8080/app.notes/3k", { did: "did:web:alice.example%3A8080" }],
+    ["at://did:plc:alice", { did: "did:plc:alice" }],
+    ["did:plc:alice/notes", { did: "did:plc:alice" }],
+    ["did:plc:alice", { did: "did:plc:alice" }],
+    ["at://alice.example/app.notes/3k", "nobody"],
+    ["at://", "nobody"],
+    ["did:plc:", "nobody"],
+    ["did:plc:alice?notes", "nobody"],
+    ["notes", null],
+    ["notes of did:plc:alice", null],
+  ];
+  for (const [room, owner] of names) assertEquals(ownerByName(room), owner, room);
+});
+
+Deno.test("M2: such a room is that DID's, whoever comes first, and nobody's where a handle names it", async () => {
+  await using it = await world();
+  const room = `${ALICE}/notes`;
+  assertEquals(await it.members.admit(BOB!, room), null);
+  assertEquals(await it.members.admit(ALICE!, room), "owner");
+  assertEquals(await it.members.admit(BOB!, room), null);
+  assertEquals(await it.members.admit(BOB!, "at://bob.example/app.notes/3k"), null);
+});
+
+Deno.test("M3: any other room belongs to who comes first: of fifty at once, on two instances, to one", async () => {
+  await using it = await world();
+  const there = [it.members, (await it.another()).members];
+  const roles = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => there[n % 2]!.admit(`did:plc:n${n}`, "notes")),
+  );
+  assertEquals(roles.filter((role) => role === "owner").length, 1);
+  assertEquals(roles.filter((role) => role === null).length, 49);
+  assertEquals(await it.members.roleOf("did:plc:late", "never seen"), null);
+});
+
+Deno.test("M3: with did-only, or nobody, such a room is not brought into being", async () => {
+  await using some = await world({ creation: "did-only" });
+  assertEquals(await some.members.admit(ALICE!, "notes"), null);
+  assertEquals(await some.members.admit(ALICE!, `${ALICE}/notes`), "owner");
+  await using none = await world({ creation: "nobody" });
+  assertEquals(await none.members.admit(ALICE!, "notes"), null);
+});
+
+Deno.test("M4: the owner makes members, changes and removes them; what is repeated changes nothing", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  const roles = () => Promise.all([BOB, CAROL].map((did) => it.members.roleOf(did!, "notes")));
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  await it.members.putMember(ALICE!, "notes", CAROL!, "reader");
+  assertEquals(await roles(), ["writer", "reader"]);
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+  await it.members.removeMember(ALICE!, "notes", CAROL!);
+  await it.members.removeMember(ALICE!, "notes", CAROL!);
+  assertEquals(await roles(), ["reader", null]);
+  await it.members.setVisibility(ALICE!, "notes", "public-write");
+  assertEquals(await roles(), ["writer", "writer"]);
+  await it.members.ban(ALICE!, "notes", CAROL!);
+  assertEquals(await roles(), ["writer", null]);
+  await it.members.unban(ALICE!, "notes", CAROL!);
+  assertEquals(await roles(), ["writer", "writer"]);
+  assertEquals(await it.members.get(ALICE!, "notes"), {
+    role: "owner",
+    owner: ALICE!,
+    visibility: "public-write",
+    members: [{ did: BOB!, role: "reader" }],
+    banned: [],
+  });
+  assertEquals(await it.members.get(BOB!, "notes"), {
+    role: "writer",
+    owner: ALICE!,
+    visibility: "public-write",
+  });
+  const { items } = await it.members.events(ALICE!, "notes", 100);
+  assertEquals(
+    items.map(({ by, what, did }) => [by, what, did]).toReversed(),
+    [
+      [ALICE, "create", undefined],
+      [ALICE, "putMember", BOB],
+      [ALICE, "putMember", CAROL],
+      [ALICE, "putMember", BOB],
+      [ALICE, "removeMember", CAROL],
+      [ALICE, "setVisibility", undefined],
+      [ALICE, "ban", CAROL],
+      [ALICE, "unban", CAROL],
+    ],
+  );
+});
+
+Deno.test("M5: nobody but the owner changes anything, and a room that is not there looks the same", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  for (const room of ["notes", "not there"]) {
+    for (const caller of [BOB!, CAROL!]) {
+      await refused(it.members.putMember(caller, room, CAROL!, "writer"), "Forbidden");
+      await refused(it.members.removeMember(caller, room, "did:plc:other"), "Forbidden");
+      await refused(it.members.setVisibility(caller, room, "public-write"), "Forbidden");
+      await refused(it.members.ban(caller, room, CAROL!), "Forbidden");
+      await refused(it.members.unban(caller, room, CAROL!), "Forbidden");
+      await refused(it.members.events(caller, room, 10), "Forbidden");
+    }
+    await refused(it.members.get(CAROL!, room), "Forbidden");
+  }
+  await it.members.removeMember(BOB!, "notes", BOB!);
+  assertEquals(await it.members.roleOf(BOB!, "notes"), null, "a member may leave");
+});
+
+Deno.test("M6: an owner cannot be locked out, by itself or by a slip", async () => {
+  await using it = await world();
+  for (const room of ["notes", `${ALICE}/notes`]) {
+    await it.members.admit(ALICE!, room);
+    await refused(it.members.putMember(ALICE!, room, ALICE!, "reader"), "IsOwner");
+    await refused(it.members.removeMember(ALICE!, room, ALICE!), "IsOwner");
+    await refused(it.members.ban(ALICE!, room, ALICE!), "IsOwner");
+    assertEquals(await it.members.roleOf(ALICE!, room), "owner");
+  }
+});
+
+Deno.test("M7: each DID's rooms are listed, page by page, without those that it is banned from", async () => {
+  await using it = await world();
+  for (let n = 0; n < 5; n++) await it.members.admit(ALICE!, `room ${n}`);
+  await it.members.admit(BOB!, "bob's");
+  await it.members.putMember(BOB!, "bob's", ALICE!, "reader");
+  const rooms: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await it.members.list(ALICE!, 2, cursor);
+    assert(page.items.length <= 2);
+    rooms.push(...page.items.map(({ room, role }) => `${room}: ${role}`));
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  assertEquals(rooms, [
+    "bob's: reader",
+    ...Array.from({ length: 5 }, (_, n) => `room ${n}: owner`),
+  ]);
+  await it.members.ban(BOB!, "bob's", ALICE!);
+  assertEquals((await it.members.list(ALICE!, 1)).items, [{ room: "room 0", role: "owner" }]);
+  await it.members.unban(BOB!, "bob's", ALICE!);
+  assertEquals((await it.members.list(ALICE!, 1)).items, [{ room: "bob's", role: "reader" }]);
+});
+
+Deno.test("M8: a change is heard on every instance, and two at the same time are both made", async () => {
+  await using it = await world();
+  const { members: there } = await it.another();
+  await it.acquainted();
+  await it.members.admit(ALICE!, "notes");
+  const heard = { here: 0, there: 0 };
+  const stop = it.members.watch("notes", () => heard.here++);
+  there.watch("notes", () => heard.there++);
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+  await until(() => heard.here > 0 && heard.there > 0);
+  heard.here = 0;
+  await there.setVisibility(ALICE!, "notes", "public-read");
+  await until(() => heard.here > 0);
+  await Promise.all([
+    it.members.putMember(ALICE!, "notes", BOB!, "writer"),
+    there.putMember(ALICE!, "notes", CAROL!, "reader"),
+  ]);
+  const { members } = await it.members.get(ALICE!, "notes");
+  assertEquals(members, [{ did: BOB!, role: "writer" }, { did: CAROL!, role: "reader" }]);
+  stop();
+  heard.here = 0;
+  await it.members.setVisibility(ALICE!, "notes", "private");
+  assertEquals(heard.here, 0);
+});
+
+Deno.test("M9: a room has a thousand members at most", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  const join = (n: number) => it.members.putMember(ALICE!, "notes", `did:plc:n${n}`, "reader");
+  for (let n = 0; n < 1_000; n++) await join(n);
+  await refused(join(1_000), "TooManyMembers");
+  await it.members.removeMember(ALICE!, "notes", "did:plc:n0");
+  await join(1_000);
+});

@@ -1,0 +1,149 @@
+import { assert, assertEquals } from "@std/assert";
+import { systemClock } from "../../src/clock.ts";
+import { createSyncService } from "../../src/mod.ts";
+import { connectPeer } from "../outside/clients.ts";
+import { ALICE, BOB, DEV_TOKEN, startService } from "../http/service.ts";
+
+const CAROL = "did:plc:carolcccccccccccccccccc";
+const METHODS = "/xrpc/com.example.sync";
+
+/** A service whose rooms have members, and calls of its methods by a DID. */
+async function start() {
+  const it = await startService({ policy: "members" });
+  const read = async (response: Response) => ({
+    status: response.status,
+    ...await response.json(),
+  });
+  return {
+    ...it,
+    post: async (method: string, did: string, input: object) =>
+      await read(await it.callAs(`${METHODS}.${method}`, { did, ...input })),
+    get: async (method: string, did: string, params: Record<string, string> = {}) =>
+      await read(
+        await it.callAs(`${METHODS}.${method}?${new URLSearchParams({ did, ...params })}`),
+      ),
+  };
+}
+
+Deno.test("M10: an app shares a room with three people, makes it public, and takes someone out", async () => {
+  await using it = await start();
+  const room = `at://${ALICE}/app.notes/3k`;
+  const ticket = async (did: string) => {
+    const { status, role, error } = await it.post("getTicket", did, { room });
+    return status === 200 ? role : error;
+  };
+  assertEquals([await ticket(ALICE), await ticket(BOB)], ["owner", "Forbidden"]);
+  const ok = { status: 200 };
+  assertEquals(await it.post("putMember", ALICE, { room, member: BOB, role: "writer" }), ok);
+  assertEquals(await it.post("putMember", ALICE, { room, member: CAROL, role: "reader" }), ok);
+  assertEquals([await ticket(BOB), await ticket(CAROL)], ["writer", "reader"]);
+  assertEquals(await it.post("setVisibility", ALICE, { room, visibility: "public-read" }), ok);
+  assertEquals(await it.post("removeMember", ALICE, { room, member: BOB }), ok);
+  assertEquals(await it.post("ban", ALICE, { room, member: CAROL }), ok);
+  assertEquals([await ticket(BOB), await ticket(CAROL)], ["reader", "Forbidden"]);
+  assertEquals(await it.post("unban", ALICE, { room, member: CAROL }), ok);
+  assertEquals(await it.get("getRoom", ALICE, { room }), {
+    status: 200,
+    room,
+    role: "owner",
+    owner: ALICE,
+    visibility: "public-read",
+    members: [{ did: CAROL, role: "reader" }],
+    banned: [],
+  });
+  assertEquals((await it.get("listRooms", CAROL)).rooms, [{ room, role: "reader" }]);
+  const first = await it.get("listEvents", ALICE, { room, limit: "5" });
+  const second = await it.get("listEvents", ALICE, { room, limit: "5", cursor: first.cursor });
+  const events = [...first.events, ...second.events];
+  assertEquals(events.map(({ what }) => what), [
+    ...["unban", "ban", "removeMember", "setVisibility", "putMember", "putMember", "create"],
+  ]);
+  assert(events.every(({ by, at }) => by === ALICE && !Number.isNaN(Date.parse(at))));
+});
+
+Deno.test("M10: what is wrong with a call is said in words", async () => {
+  await using it = await start();
+  await it.post("getTicket", ALICE, { room: "notes" });
+  const wrong: [what: string, call: Promise<{ status: number; error: string }>, error: string][] = [
+    ["no room", it.post("putMember", ALICE, { member: BOB, role: "writer" }), "InvalidRequest"],
+    ["no DID", it.post("ban", ALICE, { room: "notes", member: "bob" }), "InvalidRequest"],
+    [
+      "no role",
+      it.post("putMember", ALICE, { room: "notes", member: BOB, role: "owner" }),
+      "InvalidRequest",
+    ],
+    [
+      "no visibility",
+      it.post("setVisibility", ALICE, { room: "notes", visibility: "?" }),
+      "InvalidRequest",
+    ],
+    ["no number", it.get("listRooms", ALICE, { limit: "many" }), "InvalidRequest"],
+    ["too many", it.get("listRooms", ALICE, { limit: "101" }), "InvalidRequest"],
+    ["no cursor", it.get("listEvents", ALICE, { room: "notes", cursor: "?" }), "InvalidRequest"],
+    ["too long a name", it.get("getRoom", ALICE, { room: "x".repeat(600) }), "InvalidRequest"],
+    ["the owner", it.post("ban", ALICE, { room: "notes", member: ALICE }), "IsOwner"],
+  ];
+  for (const [what, call, error] of wrong) {
+    const answer = await call;
+    assertEquals([answer.status, answer.error], [400, error], what);
+  }
+  const { status, error } = await it.post("ban", BOB, { room: "notes", member: CAROL });
+  assertEquals([status, error], [403, "Forbidden"]);
+});
+
+Deno.test("M10: where rooms have no members, the methods say so", async () => {
+  await using it = await startService();
+  const answer = await it.callAs(`${METHODS}.ban`, { did: ALICE, room: "notes", member: BOB });
+  assertEquals([answer.status, (await answer.json()).error], [501, "MethodNotImplemented"]);
+});
+
+Deno.test("M8: who is taken out loses its socket on another instance, and a reader cannot write there", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const start = () => {
+    const service = createSyncService({
+      publicUrl: "http://localhost",
+      policy: "members",
+      devToken: DEV_TOKEN,
+      clock: systemClock,
+      kv,
+    });
+    const server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      service.fetch,
+    );
+    const host = `127.0.0.1:${server.addr.port}`;
+    const call = (method: string, did: string, input: object) =>
+      fetch(`http://${host}/xrpc/chat.roomy.v0.sync.${method}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${DEV_TOKEN}` },
+        body: JSON.stringify({ did, room: "notes", ...input }),
+      }).then((response) => response.json());
+    const peer = (did: string) =>
+      connectPeer({ url: `http://${host}`, socketUrl: `ws://${host}` }, did, "notes");
+    const stop = async () => {
+      await service.shutdown();
+      await server.shutdown();
+    };
+    return { call, peer, stop };
+  };
+  const [here, there] = [start(), start()];
+  const alice = await here.peer(ALICE);
+  await here.call("putMember", ALICE, { member: BOB, role: "writer" });
+  const bob = await there.peer(BOB);
+  bob.text.insert(0, "hello");
+  await bob.hears("step2");
+  bob.probe(1);
+  await bob.hears("ack 1");
+
+  await here.call("putMember", ALICE, { member: BOB, role: "reader" });
+  await bob.hears("role reader");
+  bob.text.insert(5, " again");
+  await bob.hears("denied");
+  await here.call("ban", ALICE, { member: BOB });
+  assertEquals((await bob.isClosed()).code, 4403);
+  alice.probe(2);
+  await alice.hears("ack 2");
+  assertEquals(alice.text.toString(), "hello");
+  alice.leave();
+  await Promise.all([here.stop(), there.stop()]);
+});
