@@ -1,7 +1,10 @@
 import { getLogger } from "@logtape/logtape";
+import { Invites } from "./access/invites.ts";
 import { Members, type RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
 import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
+import { RoomAdmin } from "./access/room_admin.ts";
+import { RoomRecords } from "./access/room_records.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
 import { devToken } from "./auth/dev_token.ts";
 import { Tickets } from "./auth/tickets.ts";
@@ -9,7 +12,6 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { Exchange, Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
 import { Connections } from "./socket/connections.ts";
-import type { RoomChange } from "./store/kv/feed.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
 import { Rooms } from "./sync/rooms.ts";
@@ -101,14 +103,14 @@ async function start(config: SyncServiceConfig, face: Face) {
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
-  const members = config.policy === "members" ? membersIn(store, kv, clock, config) : null;
-  const policy = members ?? policyOf(config);
+  const admin = config.policy === "members" ? adminOf(store, kv, clock, config) : null;
+  const policy = admin?.members ?? policyOf(config);
   const parts: Parts = {
     face,
     authenticator: authenticatorOf(config, face, kv, clock),
     tickets: new Tickets(kv, clock),
     policy,
-    members,
+    admin,
     rooms,
     connections: new Connections(rooms, policy, clock),
     store,
@@ -146,18 +148,19 @@ function policyOf({ policy = "open" }: SyncServiceConfig): AccessPolicy {
   return typeof policy === "string" ? openPolicy : policy;
 }
 
-function membersIn(
+function adminOf(
   store: KvRoomStore,
   kv: Deno.Kv,
   clock: Clock,
   { roomCreation }: SyncServiceConfig,
-): Members {
-  const changes = {
-    commit: (change: RoomChange) => store.commit(change),
-    watch: (subject: string, onChange: () => void) =>
-      store.watch(subject, (what) => what === "log" && onChange()),
-  };
-  return new Members({ kv, changes, clock, creation: roomCreation });
+): RoomAdmin {
+  const records = new RoomRecords(kv, {
+    commit: (change) => store.commit(change),
+    watch: (subject, onChange) => store.watch(subject, (what) => what === "log" && onChange()),
+  }, clock);
+  const members = new Members(records, roomCreation);
+  const invites = new Invites(records, clock);
+  return new RoomAdmin(members, invites, records, (room) => store.delete(room));
 }
 
 function authenticatorOf(

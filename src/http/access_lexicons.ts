@@ -19,6 +19,13 @@ const visibility = {
   type: "string",
   enum: ["private", "public-read", "public-write"] as string[],
 } as const;
+const inviteId = { type: "string", maxLength: 64 } as const;
+const secret = { type: "string", maxLength: 128, description: "Never put it in a log." } as const;
+const terms = {
+  role: memberRole,
+  expiresAt: { type: "string", format: "datetime" },
+  usesLeft: { type: "integer" },
+} as const;
 const paging = {
   limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
   cursor: { type: "string", maxLength: 4_096 },
@@ -37,8 +44,12 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
         visibility,
         members: { type: "array", items: { type: "ref", ref: "#member" } },
         banned: { type: "array", items: member },
+        invites: { type: "array", items: { type: "ref", ref: "#invite" } },
       }, ["room", "role", "owner", "visibility"]),
-      defs: { member: object({ did: member, role: memberRole }) },
+      defs: {
+        member: object({ did: member, role: memberRole }),
+        invite: object({ id: inviteId, ...terms }),
+      },
     }),
     query(`${prefix}.listRooms`, {
       description: "The rooms that you own or are a member of.",
@@ -64,6 +75,7 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
           did: { ...member, description: "To whom." },
           role: memberRole,
           visibility,
+          invite: inviteId,
         }, ["by", "what", "at"]),
       },
     }),
@@ -89,6 +101,43 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
     procedure(`${prefix}.unban`, {
       description: "Lifts a ban. For the owner of the room.",
       input: { room, member },
+    }),
+    procedure(`${prefix}.transferRoom`, {
+      description:
+        "Hands a room over to a member, and makes its owner a writer. Not where the name says whose it is.",
+      input: { room, member },
+      errors: ["IsOwner", "NotAMember", "OwnedByName"],
+    }),
+    procedure(`${prefix}.deleteRoom`, {
+      description: "Deletes a room with all that is in it and known of it. For its owner.",
+      input: { room },
+    }),
+    procedure(`${prefix}.createInvite`, {
+      description:
+        "Makes an invite to a room. The secret is shown this once. For the room's owner.",
+      input: { room, role: memberRole },
+      optional: {
+        expiresIn: {
+          type: "integer",
+          minimum: 60,
+          maximum: 31_536_000,
+          default: 604_800,
+          description: "In seconds.",
+        },
+        uses: { type: "integer", minimum: 1, maximum: 1_000, default: 1 },
+      },
+      output: object({ id: inviteId, secret, ...terms }),
+      errors: ["TooManyInvites"],
+    }),
+    procedure(`${prefix}.redeemInvite`, {
+      description: "Makes you a member of a room.",
+      input: { room, secret },
+      output: object({ room, role }),
+      errors: ["InvalidInvite", "TooManyMembers"],
+    }),
+    procedure(`${prefix}.revokeInvite`, {
+      description: "Takes an invite back; who has redeemed it stays. For the owner of the room.",
+      input: { room, id: inviteId },
     }),
   ];
 }
@@ -126,13 +175,13 @@ function query(id: LexiconDoc["id"], { description, parameters, output, defs }: 
 interface Procedure {
   description: string;
   input: Properties;
+  optional?: Properties;
+  output?: LexObject;
   errors?: string[];
 }
 
-function procedure(
-  id: LexiconDoc["id"],
-  { description, input, errors = [] }: Procedure,
-): LexiconDoc {
+function procedure(id: LexiconDoc["id"], procedure: Procedure): LexiconDoc {
+  const { description, input, optional = {}, output = object({}), errors = [] } = procedure;
   return {
     lexicon: 1,
     id,
@@ -142,9 +191,9 @@ function procedure(
         description,
         input: {
           encoding: "application/json",
-          schema: object({ ...input, did }, Object.keys(input)),
+          schema: object({ ...input, ...optional, did }, Object.keys(input)),
         },
-        output: { encoding: "application/json", schema: object({}) },
+        output: { encoding: "application/json", schema: output },
         errors: named([...IN_ROOM, ...errors]),
       },
     },

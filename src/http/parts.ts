@@ -1,4 +1,4 @@
-import type { Members } from "../access/members.ts";
+import type { RoomAdmin } from "../access/room_admin.ts";
 import type { AccessPolicy } from "../access/policy.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Tickets } from "../auth/tickets.ts";
@@ -30,8 +30,8 @@ export interface Parts {
   authenticator: Authenticator;
   tickets: Tickets;
   policy: AccessPolicy;
-  /** The policy, where rooms have members. */
-  members: Members | null;
+  /** What owners do with their rooms, where rooms have owners. */
+  admin: RoomAdmin | null;
   rooms: Rooms;
   connections: Connections;
   store: RoomStore;

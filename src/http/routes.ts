@@ -39,6 +39,11 @@ function table({ face }: Parts): [method: "GET" | "POST", path: string, Handler]
     ["POST", `/xrpc/${nsidPrefix}.setVisibility`, procedure("setVisibility", access.setVisibility)],
     ["POST", `/xrpc/${nsidPrefix}.ban`, procedure("ban", access.ban)],
     ["POST", `/xrpc/${nsidPrefix}.unban`, procedure("unban", access.unban)],
+    ["POST", `/xrpc/${nsidPrefix}.transferRoom`, procedure("transferRoom", access.transferRoom)],
+    ["POST", `/xrpc/${nsidPrefix}.deleteRoom`, procedure("deleteRoom", access.deleteRoom)],
+    ["POST", `/xrpc/${nsidPrefix}.createInvite`, procedure("createInvite", access.createInvite)],
+    ["POST", `/xrpc/${nsidPrefix}.redeemInvite`, procedure("redeemInvite", access.redeemInvite)],
+    ["POST", `/xrpc/${nsidPrefix}.revokeInvite`, procedure("revokeInvite", access.revokeInvite)],
     ["GET", "/sync/*", upgrade],
   ];
 }

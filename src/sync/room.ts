@@ -62,6 +62,10 @@ const SILENCE_MS = 20_000;
 const HUSH_ROUNDS = 5;
 const HUSH_MS = 50;
 
+/** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
+const CAST_OUT_MS = 1_000;
+const NO_ACCESS = "you have no access any more";
+
 /** One connection's place in a room. */
 export interface Seat {
   /** Takes a frame from the peer. */
@@ -99,6 +103,7 @@ interface Update {
 type Arrival =
   | Update
   | { type: "joined"; member: Member }
+  | { type: "castOut"; member: Member }
   | { type: "step1"; member: Member; stateVector: StateVector }
   | { type: "syncStatus"; member: Member; echo: Uint8Array }
   | { type: "changed" };
@@ -316,10 +321,17 @@ export class Room {
     if (member.rights.role === role || !this.#members.has(member)) return;
     const couldWrite = member.rights.mayWrite;
     member.rights = new Rights(role);
-    if (role === null) return this.#expel(member, "you have no access any more", Close.FORBIDDEN);
+    if (role === null) return this.#castOut(member);
     member.send(roleFrame(role));
     // What it could not write comes up now.
     if (member.rights.mayWrite && !couldWrite) this.#enqueue({ type: "joined", member });
+  }
+
+  /** It has no role. Perhaps there is no room any more, of which a look at the store would tell it. */
+  #castOut(member: Member): void {
+    this.#enqueue({ type: "changed" });
+    this.#enqueue({ type: "castOut", member });
+    this.#clock.after(CAST_OUT_MS, () => this.#expel(member, NO_ACCESS, Close.FORBIDDEN));
   }
 
   /** What the document holds and the store does not, its senders hold too: they bring it back. */
@@ -455,6 +467,8 @@ export class Room {
           member.send(step1Frame(this.#document!.stateVector()));
         }
         return this.#presence.greetSoon(member);
+      case "castOut":
+        return this.#expel(member, NO_ACCESS, Close.FORBIDDEN);
       case "step1":
         return this.#broadcast.sendFrom(member, arrival.stateVector);
       case "update":

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MemberRole, Visibility } from "../../src/access/room_access.ts";
 import { ownerByName, roleOf } from "../../src/access/room_access.ts";
-import { Members, type MembersOptions } from "../../src/access/members.ts";
+import { Invites } from "../../src/access/invites.ts";
+import { Members, type RoomCreation } from "../../src/access/members.ts";
+import { RoomAdmin } from "../../src/access/room_admin.ts";
+import { RoomRecords } from "../../src/access/room_records.ts";
 import { Refusal } from "../../src/refusal.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { FakeClock } from "../fake_clock.ts";
@@ -10,7 +13,7 @@ import { until } from "../until.ts";
 const [ALICE, BOB, CAROL] = ["did:plc:alice", "did:plc:bob", "did:plc:carol"];
 
 /** Members of rooms in a store of their own; `another` is an instance that shares it. */
-async function world(options: Partial<MembersOptions> = {}) {
+async function world({ creation }: { creation?: RoomCreation } = {}) {
   const kv = await Deno.openKv(":memory:");
   const clock = new FakeClock();
   const stores: KvRoomStore[] = [];
@@ -18,18 +21,21 @@ async function world(options: Partial<MembersOptions> = {}) {
     const store = new KvRoomStore(kv, clock);
     await store.join();
     stores.push(store);
-    const changes = {
-      commit: (change: Parameters<KvRoomStore["commit"]>[0]) => store.commit(change),
-      watch: (subject: string, onChange: () => void) =>
-        store.watch(subject, (what) => what === "log" && onChange()),
-    };
-    return { members: new Members({ kv, changes, clock, ...options }), store };
+    const records = new RoomRecords(kv, {
+      commit: (change) => store.commit(change),
+      watch: (subject, onChange) => store.watch(subject, (what) => what === "log" && onChange()),
+    }, clock);
+    const members = new Members(records, creation);
+    const invites = new Invites(records, clock);
+    return new RoomAdmin(members, invites, records, (room) => store.delete(room));
   };
-  const { members } = await another();
+  const admin = await another();
   return {
     kv,
     clock,
-    members,
+    admin,
+    members: admin.members,
+    invites: admin.invites,
     another,
     /** Resolves once the instances know each other. */
     acquainted: () => until(() => stores.every(({ presence }) => presence.hasOthers)),
@@ -243,4 +249,111 @@ Deno.test("M9: a room has a thousand members at most", async () => {
   await refused(join(1_000), "TooManyMembers");
   await it.members.removeMember(ALICE!, "notes", "did:plc:n0");
   await join(1_000);
+});
+
+Deno.test("M11: a room is handed over to a member, unless its name says whose it is", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  await refused(it.members.transfer(ALICE!, "notes", BOB!), "NotAMember");
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+  await refused(it.members.transfer(BOB!, "notes", BOB!), "Forbidden");
+  await it.members.ban(ALICE!, "notes", BOB!);
+  await it.members.transfer(ALICE!, "notes", BOB!);
+  const roles = [ALICE, BOB].map((did) => it.members.roleOf(did!, "notes"));
+  assertEquals(await Promise.all(roles), ["writer", "owner"]);
+  const { members, banned } = await it.members.get(BOB!, "notes");
+  assertEquals([members, banned], [[{ did: ALICE!, role: "writer" }], []]);
+  assertEquals((await it.members.list(ALICE!, 10)).items, [{ room: "notes", role: "writer" }]);
+  assertEquals((await it.members.list(BOB!, 10)).items, [{ room: "notes", role: "owner" }]);
+
+  await it.members.putMember(ALICE!, `${ALICE}/notes`, BOB!, "writer");
+  await refused(it.members.transfer(ALICE!, `${ALICE}/notes`, BOB!), "OwnedByName");
+});
+
+Deno.test("M12: an invite with one use, redeemed by fifty at once on two instances, makes one member", async () => {
+  await using it = await world();
+  const there = [it.invites, (await it.another()).invites];
+  await it.members.admit(ALICE!, "notes");
+  const expiresAt = it.clock.now() + 60_000;
+  const { secret } = await it.invites.create(ALICE!, "notes", {
+    role: "writer",
+    expiresAt,
+    usesLeft: 1,
+  });
+  const racers = await Promise.allSettled(
+    Array.from({ length: 50 }, (_, n) => there[n % 2]!.redeem(`did:plc:n${n}`, "notes", secret)),
+  );
+  assertEquals(racers.filter(({ status }) => status === "fulfilled").length, 1);
+  assertEquals((await it.members.get(ALICE!, "notes")).members!.length, 1);
+});
+
+Deno.test("M12: an invite is good until it is used up, expired or revoked, in its own room, and nothing else tells which", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  await it.members.admit(ALICE!, "other");
+  const invite = (usesLeft: number, ms = 60_000) =>
+    it.invites.create(ALICE!, "notes", {
+      role: "reader",
+      expiresAt: it.clock.now() + ms,
+      usesLeft,
+    });
+  const bad = (secret: string, room = "notes") =>
+    refused(it.invites.redeem(CAROL!, room, secret), "InvalidInvite");
+  const { secret } = await invite(2);
+  await bad(secret, "other");
+  await bad(secret, "not there");
+  await bad(`${secret.slice(0, -1)}${secret.endsWith("A") ? "B" : "A"}`);
+  await bad("no invite");
+  await it.invites.redeem(BOB!, "notes", secret);
+  await it.invites.redeem(BOB!, "notes", secret); // gives nothing new, and costs nothing
+  await it.invites.redeem(ALICE!, "notes", secret);
+  assertEquals((await it.invites.list(ALICE!, "notes")).map(({ usesLeft }) => usesLeft), [1]);
+  assertEquals(await it.members.roleOf(BOB!, "notes"), "reader");
+
+  await it.members.ban(ALICE!, "notes", CAROL!);
+  await refused(it.invites.redeem(CAROL!, "notes", secret), "Forbidden");
+  await it.members.unban(ALICE!, "notes", CAROL!);
+  const { id } = (await it.invites.list(ALICE!, "notes"))[0]!;
+  await refused(it.invites.revoke(BOB!, "notes", id), "Forbidden");
+  await it.invites.revoke(ALICE!, "notes", id);
+  await bad(secret);
+  const brief = await invite(1);
+  it.clock.advance(60_000);
+  await bad(brief.secret);
+  assertEquals(await it.invites.list(ALICE!, "notes"), []);
+  await refused(
+    it.invites.create(BOB!, "notes", { role: "writer", expiresAt: Infinity, usesLeft: 1 }),
+    "Forbidden",
+  );
+});
+
+Deno.test("M12: only a hash of an invite is at rest, and a room has a hundred at most", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  const terms = { role: "reader", expiresAt: it.clock.now() + 60_000, usesLeft: 1 } as const;
+  const made = [];
+  for (let n = 0; n < 100; n++) made.push(await it.invites.create(ALICE!, "notes", terms));
+  await refused(it.invites.create(ALICE!, "notes", terms), "TooManyInvites");
+  const stored = JSON.stringify(await Array.fromAsync(it.kv.list({ prefix: ["access"] })));
+  for (const { secret } of made) assert(!stored.includes(secret.split(".")[1]!));
+  it.clock.advance(60_000);
+  await it.invites.create(ALICE!, "notes", { ...terms, expiresAt: it.clock.now() + 1 });
+});
+
+Deno.test("M13: a room that its owner deletes leaves no byte in the store, nor in anybody's list", async () => {
+  await using it = await world();
+  await it.members.admit(ALICE!, "notes");
+  await it.members.admit(ALICE!, "other");
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  await it.members.ban(ALICE!, "notes", CAROL!);
+  await it.invites.create(ALICE!, "notes", { role: "reader", expiresAt: Infinity, usesLeft: 1 });
+  const log = new KvRoomStore(it.kv).log("notes");
+  await log.pull();
+  await log.append(new Uint8Array([1]));
+  await refused(it.admin.delete(BOB!, "notes"), "Forbidden");
+  await it.admin.delete(ALICE!, "notes");
+  const keys = await Array.fromAsync(it.kv.list({ prefix: [] }), ({ key }) => key.join(" "));
+  assertEquals(keys.filter((key) => key.includes("notes")), []);
+  assert(keys.some((key) => key.includes("other")));
+  assertEquals(await it.members.roleOf(BOB!, "notes"), null);
 });

@@ -1,8 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
+import { Lexicons } from "@atproto/lexicon";
 import { systemClock } from "../../src/clock.ts";
 import { createSyncService } from "../../src/mod.ts";
 import { connectPeer } from "../outside/clients.ts";
 import { ALICE, BOB, DEV_TOKEN, startService } from "../http/service.ts";
+import { until } from "../until.ts";
 
 const CAROL = "did:plc:carolcccccccccccccccccc";
 const METHODS = "/xrpc/com.example.sync";
@@ -10,16 +12,19 @@ const METHODS = "/xrpc/com.example.sync";
 /** A service whose rooms have members, and calls of its methods by a DID. */
 async function start() {
   const it = await startService({ policy: "members" });
-  const read = async (response: Response) => ({
-    status: response.status,
-    ...await response.json(),
-  });
+  const known = new Lexicons((await (await it.call("/lexicons")).json()).lexicons);
+  const read = async (method: string, response: Response) => {
+    const body = await response.json();
+    if (response.ok) known.assertValidXrpcOutput(`com.example.sync.${method}`, body);
+    return { status: response.status, ...body };
+  };
   return {
     ...it,
     post: async (method: string, did: string, input: object) =>
-      await read(await it.callAs(`${METHODS}.${method}`, { did, ...input })),
+      await read(method, await it.callAs(`${METHODS}.${method}`, { did, ...input })),
     get: async (method: string, did: string, params: Record<string, string> = {}) =>
       await read(
+        method,
         await it.callAs(`${METHODS}.${method}?${new URLSearchParams({ did, ...params })}`),
       ),
   };
@@ -50,6 +55,7 @@ Deno.test("M10: an app shares a room with three people, makes it public, and tak
     visibility: "public-read",
     members: [{ did: CAROL, role: "reader" }],
     banned: [],
+    invites: [],
   });
   assertEquals((await it.get("listRooms", CAROL)).rooms, [{ room, role: "reader" }]);
   const first = await it.get("listEvents", ALICE, { room, limit: "5" });
@@ -91,47 +97,77 @@ Deno.test("M10: what is wrong with a call is said in words", async () => {
   assertEquals([status, error], [403, "Forbidden"]);
 });
 
+Deno.test("M12: anyone with the link comes in, as often as the invite says", async () => {
+  await using it = await start();
+  const room = "notes";
+  await it.post("getTicket", ALICE, { room });
+  const invite = await it.post("createInvite", ALICE, { room, role: "writer", uses: 2 });
+  assertEquals(invite.status, 200);
+  assertEquals(Date.parse(invite.expiresAt), it.clock.now() + 7 * 24 * 60 * 60_000);
+  const { secret } = invite;
+  const joined = await it.post("redeemInvite", BOB, { room, secret });
+  assertEquals([joined.status, joined.role], [200, "writer"]);
+  assertEquals((await it.post("getTicket", BOB, { room })).role, "writer");
+  const { invites } = await it.get("getRoom", ALICE, { room });
+  assertEquals(
+    invites.map(({ id, usesLeft }: { id: string; usesLeft: number }) => [id, usesLeft]),
+    [
+      [invite.id, 1],
+    ],
+  );
+  assertEquals((await it.get("getRoom", BOB, { room })).invites, undefined);
+  assertEquals((await it.post("revokeInvite", ALICE, { room, id: invite.id })).status, 200);
+  assertEquals((await it.post("redeemInvite", CAROL, { room, secret })).error, "InvalidInvite");
+  assertEquals((await it.post("transferRoom", ALICE, { room, member: BOB })).status, 200);
+  assertEquals((await it.get("getRoom", ALICE, { room })).role, "writer");
+  const { events } = await it.get("listEvents", BOB, { room });
+  assertEquals(events.map(({ what }: { what: string }) => what), [
+    ...["transfer", "revokeInvite", "redeemInvite", "createInvite", "create"],
+  ]);
+});
+
 Deno.test("M10: where rooms have no members, the methods say so", async () => {
   await using it = await startService();
   const answer = await it.callAs(`${METHODS}.ban`, { did: ALICE, room: "notes", member: BOB });
   assertEquals([answer.status, (await answer.json()).error], [501, "MethodNotImplemented"]);
 });
 
-Deno.test("M8: who is taken out loses its socket on another instance, and a reader cannot write there", async () => {
-  using kv = await Deno.openKv(":memory:");
-  const start = () => {
-    const service = createSyncService({
-      publicUrl: "http://localhost",
-      policy: "members",
-      devToken: DEV_TOKEN,
-      clock: systemClock,
-      kv,
-    });
-    const server = Deno.serve(
-      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      service.fetch,
-    );
-    const host = `127.0.0.1:${server.addr.port}`;
-    const call = (method: string, did: string, input: object) =>
-      fetch(`http://${host}/xrpc/chat.roomy.v0.sync.${method}`, {
+/** A service that listens, on a store that it may share, with calls about the room `notes`. */
+function listen(kv: Deno.Kv) {
+  const service = createSyncService({
+    publicUrl: "http://localhost",
+    policy: "members",
+    devToken: DEV_TOKEN,
+    clock: systemClock,
+    kv,
+  });
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, service.fetch);
+  const host = `127.0.0.1:${server.addr.port}`;
+  return {
+    async call(method: string, did: string, input: object = {}) {
+      const response = await fetch(`http://${host}/xrpc/chat.roomy.v0.sync.${method}`, {
         method: "POST",
         headers: { authorization: `Bearer ${DEV_TOKEN}` },
         body: JSON.stringify({ did, room: "notes", ...input }),
-      }).then((response) => response.json());
-    const peer = (did: string) =>
-      connectPeer({ url: `http://${host}`, socketUrl: `ws://${host}` }, did, "notes");
-    const stop = async () => {
+      });
+      assertEquals([response.status, await response.json()], [200, {}]);
+    },
+    peer: (did: string) =>
+      connectPeer({ url: `http://${host}`, socketUrl: `ws://${host}` }, did, "notes"),
+    async stop() {
       await service.shutdown();
       await server.shutdown();
-    };
-    return { call, peer, stop };
+    },
   };
-  const [here, there] = [start(), start()];
+}
+
+Deno.test("M8: who is taken out loses its socket on another instance, and a reader cannot write there", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const [here, there] = [listen(kv), listen(kv)];
   const alice = await here.peer(ALICE);
   await here.call("putMember", ALICE, { member: BOB, role: "writer" });
   const bob = await there.peer(BOB);
   bob.text.insert(0, "hello");
-  await bob.hears("step2");
   bob.probe(1);
   await bob.hears("ack 1");
 
@@ -146,4 +182,33 @@ Deno.test("M8: who is taken out loses its socket on another instance, and a read
   assertEquals(alice.text.toString(), "hello");
   alice.leave();
   await Promise.all([here.stop(), there.stop()]);
+});
+
+Deno.test("M13: who is in a room that is deleted is closed with 4404, on every instance", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const [here, there] = [listen(kv), listen(kv)];
+  const alice = await here.peer(ALICE);
+  await here.call("putMember", ALICE, { member: BOB, role: "writer" });
+  const bob = await there.peer(BOB);
+  bob.text.insert(0, "hello");
+  bob.probe(1);
+  await bob.hears("ack 1");
+  await here.call("deleteRoom", ALICE);
+  assertEquals((await alice.isClosed()).code, 4404);
+  assertEquals((await bob.isClosed()).code, 4404);
+  await until(async () => {
+    const keys = await Array.fromAsync(kv.list({ prefix: [] }), ({ key }) => key.join(" "));
+    return !keys.some((key) => key.includes("notes"));
+  });
+  await Promise.all([here.stop(), there.stop()]);
+});
+
+Deno.test("M13: nobody stays in a deleted room in which nobody had written", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const here = listen(kv);
+  const alice = await here.peer(ALICE);
+  await here.call("deleteRoom", ALICE);
+  const { code } = await alice.isClosed();
+  assert(code === 4403 || code === 4404, String(code)); // there may be nothing left to tell them apart
+  await here.stop();
 });

@@ -81,6 +81,11 @@ export class Feed {
     atomic.set(feedKey(this.fleet.id), encode(this.#count, this.#latest));
   }
 
+  /** Tells who watches the room on this instance, which hears of no change of its own otherwise. */
+  tellHere(room: string): void {
+    this.#tell([room]);
+  }
+
   close(): void {
     this.#stopFollowing();
     this.#stopHealing();

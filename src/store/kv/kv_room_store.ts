@@ -65,6 +65,7 @@ export class KvRoomStore implements RoomStore {
   /** Marked first, so that nobody can append, nor begin the room anew, until the last of it is gone. */
   async delete(room: string): Promise<void> {
     while (!await this.#mark(room));
+    this.#feed.tellHere(room);
     const begun = await this.kv.get<Unfinished>(unfinishedRoomKey(room));
     if (begun.value !== null) await finish(this.kv, begun);
   }

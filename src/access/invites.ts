@@ -1,0 +1,118 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { Refusal } from "../refusal.ts";
+import { withMember } from "./members.ts";
+import type { MemberRole } from "./room_access.ts";
+import { forbidden, inviteKey, type RoomRecords } from "./room_records.ts";
+
+/** A room's owner reads them as one list. Those that have expired do not count. */
+const MAX_INVITES = 100;
+
+const ID_BYTES = 8;
+/** 256 bits, out of reach of any guesser. */
+const SECRET_BYTES = 32;
+/** The id and the secret itself, in base64url. */
+const SHAPE = /^([A-Za-z0-9_-]{11})\.[A-Za-z0-9_-]{43}$/;
+
+/** What an invite gives. */
+export interface Terms {
+  role: MemberRole;
+  /** Milliseconds since the Unix epoch. */
+  expiresAt: number;
+  usesLeft: number;
+}
+
+interface StoredInvite extends Terms {
+  /** SHA-256 of what was given out. */
+  hash: string;
+}
+
+/** An invite, fresh from its maker. */
+export interface Invite extends Terms {
+  id: string;
+  /** Shown this once, and kept nowhere. */
+  secret: string;
+}
+
+/** Invites to rooms, for "anyone with the link". Only their hashes lie in the store. */
+export class Invites {
+  constructor(private readonly records: RoomRecords, private readonly clock: Clock) {}
+
+  /** Makes an invite, for the owner of the room. @throws {Refusal} Forbidden, TooManyInvites */
+  async create(caller: string, room: string, terms: Terms): Promise<Invite> {
+    const id = randomBytes(ID_BYTES).toString("base64url");
+    const secret = `${id}.${randomBytes(SECRET_BYTES).toString("base64url")}`;
+    const deed = { what: "createInvite", role: terms.role, invite: id } as const;
+    await this.records.change(caller, room, deed, async (record, { role }) => {
+      if (role !== "owner") throw forbidden();
+      const now = this.clock.now();
+      const all = await this.#all(room);
+      const expired = all.filter(({ value }) => value.expiresAt <= now);
+      if (all.length - expired.length >= MAX_INVITES) {
+        throw new Refusal("TooManyInvites", 400, `A room has at most ${MAX_INVITES} invites.`);
+      }
+      const value: StoredInvite = { ...terms, hash: hashOf(secret) };
+      const sets = expired.map(({ key }) => ({ key, value: undefined }));
+      return { record, sets: [...sets, { key: inviteKey(room, id), value }] };
+    });
+    return { id, secret, ...terms };
+  }
+
+  /**
+   * Makes the caller a member. It costs no use where that gives nothing new.
+   * @throws {Refusal} InvalidInvite: unknown, used up, expired or revoked; Forbidden: banned;
+   * TooManyMembers
+   */
+  async redeem(caller: string, room: string, secret: string): Promise<void> {
+    const id = SHAPE.exec(secret)?.[1];
+    if (id === undefined) throw invalid();
+    const deed = { what: "redeemInvite", invite: id } as const;
+    await this.records.change(caller, room, deed, async (record, { role, member, banned }) => {
+      const { key, value: invite } = await this.records.kv.get<StoredInvite>(inviteKey(room, id));
+      if (invite === null || invite.hash !== hashOf(secret)) throw invalid();
+      if (invite.expiresAt <= this.clock.now()) throw invalid();
+      if (role === "owner" || member === "writer" || member === invite.role) return null;
+      if (banned) throw forbidden();
+      const { sets, record: changed } = withMember(record, room, caller, invite.role, member);
+      const usesLeft = invite.usesLeft - 1;
+      const value = usesLeft > 0 ? { ...invite, usesLeft } : undefined;
+      return { record: changed, sets: [...sets, { key, value }] };
+    });
+  }
+
+  /** Takes an invite back, for the owner of the room. Who has redeemed it stays. @throws {Refusal} Forbidden */
+  async revoke(caller: string, room: string, id: string): Promise<void> {
+    const deed = { what: "revokeInvite", invite: id } as const;
+    await this.records.change(caller, room, deed, async (record, { role }) => {
+      if (role !== "owner") throw forbidden();
+      const { key, value } = await this.records.kv.get(inviteKey(room, id));
+      return value === null ? null : { record, sets: [{ key, value: undefined }] };
+    });
+  }
+
+  /** The invites that can still be redeemed, without their secrets, for the owner of the room. */
+  async list(caller: string, room: string): Promise<(Terms & { id: string })[]> {
+    if ((await this.records.look(caller, room)).role !== "owner") throw forbidden();
+    const now = this.clock.now();
+    const good = (await this.#all(room)).filter(({ value }) => value.expiresAt > now);
+    return good.map(({ key, value: { role, expiresAt, usesLeft } }) => ({
+      id: String(key.at(-1)),
+      role,
+      expiresAt,
+      usesLeft,
+    }));
+  }
+
+  #all(room: string): Promise<Deno.KvEntry<StoredInvite>[]> {
+    return Array.fromAsync(this.records.kv.list<StoredInvite>({ prefix: inviteKey(room) }));
+  }
+}
+
+function hashOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
+}
+
+/** Which of the reasons it is would help only someone who guesses. */
+function invalid(): Refusal {
+  return new Refusal("InvalidInvite", 400, "The invite is unknown, used up, expired or revoked.");
+}
