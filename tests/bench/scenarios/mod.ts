@@ -1,3 +1,4 @@
+import { across } from "./across.ts";
 import { flood } from "./flood.ts";
 import { joins } from "./joins.ts";
 import { large } from "./large.ts";
@@ -33,4 +34,5 @@ export const SCENARIOS: Scenario[] = [
   replays("automerge-paper"),
   replays("friendsforever"),
   tickets,
+  across,
 ];
