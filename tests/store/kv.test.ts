@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Company } from "../../src/store/kv/company.ts";
 import { GroupCommit } from "../../src/store/kv/group_commit.ts";
+import { spreadKv } from "../../src/store/kv/spread_kv.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
 import { patientKv } from "../../src/store/kv/patient_kv.ts";
@@ -157,6 +158,23 @@ Deno.test("P11: the era grows with each beat of any instance, and over restarts 
   const fourth = await start();
   assert(fourth.presence.era > latest, "it begins anew after a restart");
   await Promise.all([second.close(), fourth.close()]);
+});
+
+Deno.test("S25: calls at once go over connections of their own, while there are any", async () => {
+  const stores = [await Deno.openKv(":memory:"), await Deno.openKv(":memory:")];
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const kv = spreadKv(stores.map((store) => hookedKv(store, { beforeCommit: () => held })));
+  const first = kv.atomic().set(["a"], 1).commit();
+  const second = kv.atomic().set(["b"], 2).commit();
+  const listed = Array.fromAsync(kv.list({ prefix: [] })); // both are busy: it shares one
+  assertEquals(await listed, []);
+  release();
+  await Promise.all([first, second]);
+  const there = await Promise.all(stores.map((store) => keys(store, [])));
+  assertEquals(there.flat().length, 2);
+  assertEquals(there.map(({ length }) => length), [1, 1]);
+  kv.close();
+  for (const store of stores) await assertRejects(() => store.get(["a"]), Error, "Bad resource");
 });
 
 Deno.test("S23: rooms that commit at about the same time wait for each other, and a room alone does not", async () => {

@@ -8,8 +8,14 @@ import { feedKey } from "./layout.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
-/** How many changes a feed remembers: what one busy instance does in the time that another takes to look. */
-const REMEMBERED = 256;
+/**
+ * Which changes a feed remembers: those of the time that another instance may take to look, in ms, and
+ * so many at least and at most. Who has missed more looks at all rooms. It rides in every commit, and
+ * those of over a kilobyte are slow to a KV server: see `spread_kv.ts`.
+ */
+const REMEMBERED_MS = 500;
+const REMEMBERED_AT_LEAST = 32;
+const REMEMBERED_AT_MOST = 256;
 
 /** How often every open room is looked at whether told to or not, in ms, and in how many slices. */
 const HEALING_PERIOD = 10_000;
@@ -35,7 +41,7 @@ export class Feed {
   readonly #marks = new Map<number, Set<string>>();
   readonly #heard = new Map<string, number>();
   #count = 0;
-  #latest: number[] = [];
+  readonly #latest: { mark: number; at: number }[] = [];
   #stopFollowing = () => {};
   #stopHealing = () => {};
   #slice = 0;
@@ -76,9 +82,10 @@ export class Feed {
   announce(atomic: Deno.AtomicOperation, changes: RoomChange[]): void {
     if (this.fleet.others.size === 0) return;
     this.#count += changes.length;
-    for (const { subject, what } of changes) this.#latest.push(mark(what, subject));
-    this.#latest = this.#latest.slice(-REMEMBERED);
-    atomic.set(feedKey(this.fleet.id), encode(this.#count, this.#latest));
+    const at = this.clock.uptime();
+    for (const { subject, what } of changes) this.#latest.push({ mark: mark(what, subject), at });
+    this.#forgetOld(at - REMEMBERED_MS);
+    atomic.set(feedKey(this.fleet.id), encode(this.#count, this.#latest.map(({ mark }) => mark)));
   }
 
   /** Tells who watches the room on this instance, which hears of no change of its own otherwise. */
@@ -89,6 +96,12 @@ export class Feed {
   close(): void {
     this.#stopFollowing();
     this.#stopHealing();
+  }
+
+  #forgetOld(before: number): void {
+    const old = this.#latest.findIndex(({ at }) => at >= before);
+    const surplus = Math.min(old < 0 ? Infinity : old, this.#latest.length - REMEMBERED_AT_LEAST);
+    this.#latest.splice(0, Math.max(0, surplus, this.#latest.length - REMEMBERED_AT_MOST));
   }
 
   #followOthers(): void {
