@@ -25,6 +25,8 @@ export interface Config {
   allowLocalDids: boolean;
   policy: "open" | "members";
   roomCreation: RoomCreation;
+  maxSession: number;
+  accessRecheck: number;
   roomLinger: number;
   jwtMaxLifetime: number;
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
@@ -86,6 +88,8 @@ export function readConfig(
     allowLocalDids: data.UNSAFE_ALLOW_LOCAL_DIDS,
     policy: data.ACCESS_POLICY,
     roomCreation: data.ROOM_CREATION,
+    maxSession: data.MAX_SESSION,
+    accessRecheck: data.ACCESS_RECHECK,
     roomLinger: data.ROOM_LINGER,
     jwtMaxLifetime: data.JWT_MAX_LIFETIME,
     didCacheTimes: {
@@ -146,6 +150,9 @@ const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** Rules between settings are looked at even where a setting by itself is wrong: one round is enough. */
 const always = () => true;
 
+/** A timer of more than 2^31 ms, 24.8 days, goes off at once. */
+const LONGEST_TIMER = 24 * 24 * 60 * 60_000;
+
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8000),
   HOST: z.string().default("0.0.0.0"),
@@ -172,6 +179,10 @@ const schema = z.object({
   ACCESS_POLICY: z.enum(["open", "members"], "must be open or members").default("open"),
   ROOM_CREATION: z.enum(["anyone", "did-only", "nobody"], "must be anyone, did-only or nobody")
     .default("anyone"),
+  MAX_SESSION: duration.default(12 * 60 * 60_000)
+    .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
+  ACCESS_RECHECK: duration.default(10 * 60_000)
+    .refine((ms) => ms >= 60_000 && ms <= LONGEST_TIMER, "must be from 1m to 24d"),
   ROOM_LINGER: duration.default(60_000),
   JWT_MAX_LIFETIME: duration.default(5 * 60_000),
   DID_CACHE_FRESH: duration.default(5 * 60_000),

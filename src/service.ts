@@ -21,6 +21,12 @@ const logger = getLogger(["tessera"]);
 /** How long a room stays in memory after its last peer, in ms: a page that reloads finds it warm. */
 const ROOM_LINGER = 60_000;
 
+/** A working day and a bit, in ms: whoever leaves a page open has proven who they are since. */
+const MAX_SESSION = 12 * 60 * 60_000;
+
+/** A deleted account is no emergency, and a look at everybody costs a read each. In ms. */
+const ACCESS_RECHECK = 10 * 60_000;
+
 /**
  * A shutdown must be over within the 5 s that Deno Deploy gives, in ms. The store has until
  * `COMMIT_PATIENCE` to take what has arrived; what is left is for the clients to say goodbye.
@@ -49,6 +55,10 @@ export interface SyncServiceConfig
   roomCreation?: RoomCreation;
   /** Development only: one bearer token that stands for any DID that a request names. */
   devToken?: string | null;
+  /** How long a socket may stay open: then 4401, and its client comes back with a new ticket. Default: 12 h. */
+  maxSession?: number;
+  /** How often the role of everybody, and that their account is still there, is looked at. Default: 10 min. */
+  accessRecheck?: number;
   /** How long a room stays in memory after its last peer. Default: 60,000. */
   roomLinger?: number;
   clock?: Clock;
@@ -105,14 +115,24 @@ async function start(config: SyncServiceConfig, face: Face) {
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
   const admin = config.policy === "members" ? adminOf(store, kv, clock, config) : null;
   const policy = admin?.members ?? policyOf(config);
+  const authenticator = authenticatorOf(config, face, kv, clock);
   const parts: Parts = {
     face,
-    authenticator: authenticatorOf(config, face, kv, clock),
+    authenticator,
     tickets: new Tickets(kv, clock),
     policy,
     admin,
     rooms,
-    connections: new Connections(rooms, policy, clock),
+    connections: new Connections({
+      rooms,
+      roles: {
+        policy,
+        isGone: authenticator.isGone,
+        recheck: config.accessRecheck ?? ACCESS_RECHECK,
+      },
+      clock,
+      maxSession: config.maxSession ?? MAX_SESSION,
+    }),
     store,
     clock,
     stopping: false,

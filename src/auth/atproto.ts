@@ -69,7 +69,7 @@ export function atproto(options: AtprotoOptions): Authenticator {
     return { did: claims.iss };
   }
 
-  return { authenticate, warm };
+  return { authenticate, warm, isGone: (did) => keys.isGone(did) };
 }
 
 /** @throws {Refusal} BadJwtSignature, 401; or what {@linkcode SigningKeys.get} throws. */

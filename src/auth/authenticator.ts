@@ -32,6 +32,10 @@ export interface Authenticator {
   authenticateSocket?(caller: Caller): Promise<Identity>;
   /** Whether the token may also come as `?token=`, as stock y-websocket users send it. */
   readonly tokenInUrl?: boolean;
+  /**
+   * Whether it is certain that the DID does not exist any more. Absent where DIDs are not looked up.
+   */
+  isGone?(did: string): Promise<boolean>;
   /** Loads ahead of time what the first call would otherwise wait for. */
   warm?(): Promise<void>;
 }

@@ -50,6 +50,24 @@ export class SigningKeys {
     throw new Refusal("BadJwtIss", 401, message);
   }
 
+  /**
+   * Whether the directory says that there is no such DID (any more). One that cannot be reached says
+   * nothing, and a document that is fresh in the cache is not asked for again.
+   */
+  async isGone(did: string): Promise<boolean> {
+    const known = await this.#cache.recall(did);
+    if (known === "absent") return true;
+    if (known !== null && !known.stale && !known.expired) return false;
+    try {
+      await this.#lookUp(did);
+      return false;
+    } catch (error) {
+      if (error instanceof LookupFailure) return false;
+      if (error instanceof Refusal) return true;
+      throw error;
+    }
+  }
+
   async #document(did: string): Promise<DidDocument> {
     const known = await this.#cache.recall(did);
     if (known === "absent") throw notFound();

@@ -1,10 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import type { AccessPolicy, Role } from "../access/policy.ts";
+import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Rooms } from "../sync/rooms.ts";
 import { Close } from "../sync/close.ts";
-import { RoleKeeper } from "./role_keeper.ts";
+import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
@@ -15,14 +15,23 @@ export interface Admission {
   role: Role;
 }
 
+/** What connections depend on. */
+export interface ConnectionsOptions {
+  rooms: Rooms;
+  roles: RoleSource;
+  clock: Clock;
+  /** How long a socket may stay open, in ms. */
+  maxSession: number;
+}
+
 /** All open sockets, each one peer of one room. */
 export class Connections {
   readonly #open = new Set<WebSocket>();
   readonly #roles: RoleKeeper;
   #onEmpty: (() => void) | null = null;
 
-  constructor(private readonly rooms: Rooms, policy: AccessPolicy, clock: Clock) {
-    this.#roles = new RoleKeeper(policy, clock);
+  constructor(private readonly options: ConnectionsOptions) {
+    this.#roles = new RoleKeeper(options.roles, options.clock);
   }
 
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
@@ -41,12 +50,17 @@ export class Connections {
       close: (code, reason) => socket.close(code, reason),
     };
     socket.onopen = () => {
-      const seat = this.rooms.join(room, peer);
+      const { rooms, clock, maxSession } = this.options;
+      const seat = rooms.join(room, peer);
       const stopKeeping = this.#roles.keep(did, room, seat);
       const expel = (code: number, reason: string) => {
         peer.close(code, reason);
         seat.leave();
       };
+      const stopSession = clock.after(
+        maxSession,
+        () => expel(Close.SESSION_OVER, "the session is over: come back with a new ticket"),
+      );
       socket.onmessage = ({ data }) => {
         if (typeof data === "string") {
           return expel(Close.BAD_FRAME, "text frames are not in the protocol");
@@ -60,6 +74,7 @@ export class Connections {
         }
       };
       socket.onclose = () => {
+        stopSession();
         stopKeeping();
         seat.leave();
         this.#forget(socket);

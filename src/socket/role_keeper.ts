@@ -8,6 +8,18 @@ const logger = getLogger(["tessera", "socket"]);
 /** How soon a policy that failed is asked again, in ms: a change has to be there within two seconds. */
 const RETRY = 500;
 
+/** Everybody is looked at again in so many slices, lest they all are at once. */
+const SLICES = 60;
+
+/** What roles depend on. */
+export interface RoleSource {
+  policy: AccessPolicy;
+  /** Whether a DID is certain not to exist any more. */
+  isGone?(did: string): Promise<boolean>;
+  /** How often everybody's role is looked at whether it has changed or not, in ms. */
+  recheck: number;
+}
+
 /** A connection that is in a room. */
 interface Session {
   did: string;
@@ -17,27 +29,43 @@ interface Session {
 /** Keeps the roles of all connections as the policy has them, while they last. */
 export class RoleKeeper {
   readonly #rooms = new Map<string, Watched>();
+  #slice = 0;
+  #stop: (() => void) | null = null;
 
-  constructor(private readonly policy: AccessPolicy, private readonly clock: Clock) {}
+  constructor(private readonly source: RoleSource, private readonly clock: Clock) {}
 
   /** Keeps watch over a connection's role. Returns a function that ends it. */
   keep(did: string, room: string, seat: Seat): () => void {
-    if (this.policy.watch === undefined) return () => {};
     const session = { did, seat };
     const watched = this.#rooms.get(room) ?? this.#watch(room);
     watched.sessions.add(session);
-    watched.check([did]); // what has changed since the handshake was told to nobody
+    // What has changed since the handshake was told to nobody.
+    if (this.source.policy.watch !== undefined) watched.check([did]);
     return () => {
       watched.sessions.delete(session);
       if (watched.sessions.size > 0) return;
       watched.stop();
       this.#rooms.delete(room);
+      if (this.#rooms.size > 0) return;
+      this.#stop?.();
+      this.#stop = null;
     };
   }
 
+  #keepChecking(): () => void {
+    return this.clock.after(this.source.recheck / SLICES, () => {
+      this.#slice = (this.#slice + 1) % SLICES;
+      [...this.#rooms.values()].forEach((watched, n) => {
+        if (n % SLICES === this.#slice) watched.checkAll();
+      });
+      this.#stop = this.#keepChecking();
+    });
+  }
+
   #watch(room: string): Watched {
-    const watched = new Watched(room, this.policy, this.clock);
+    const watched = new Watched(room, this.source, this.clock);
     this.#rooms.set(room, watched);
+    this.#stop ??= this.#keepChecking();
     return watched;
   }
 }
@@ -52,10 +80,15 @@ class Watched {
 
   constructor(
     private readonly room: string,
-    private readonly policy: AccessPolicy,
+    private readonly source: RoleSource,
     private readonly clock: Clock,
   ) {
-    this.stop = policy.watch!(room, () => this.check([...this.sessions].map(({ did }) => did)));
+    this.stop = source.policy.watch?.(room, () => this.checkAll()) ?? (() => {});
+  }
+
+  /** Looks at everybody's role. */
+  checkAll(): void {
+    this.check([...this.sessions].map(({ did }) => did));
   }
 
   /** Looks at the roles of these, and again after whatever happens on the way. */
@@ -77,7 +110,8 @@ class Watched {
     const theirs = [...this.sessions].filter((session) => session.did === did);
     if (theirs.length === 0) return true;
     try {
-      const role = await this.policy.roleOf(did, this.room);
+      const { policy, isGone } = this.source;
+      const role = await isGone?.(did) ? null : await policy.roleOf(did, this.room);
       for (const { seat } of theirs) seat.become(role);
       return true;
     } catch (error) {

@@ -8,6 +8,8 @@ export const Close = {
   TRY_AGAIN: 1013,
   /** Your frame makes no sense. Coming back with the same frame will not help. */
   BAD_FRAME: 4400,
+  /** The session has lasted long enough: come back with a new ticket. */
+  SESSION_OVER: 4401,
   /** You may not be here, or not do that, any more. Coming back will not help. */
   FORBIDDEN: 4403,
   /** The room was deleted. There is nothing to come back to. */

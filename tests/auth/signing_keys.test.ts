@@ -255,3 +255,18 @@ Deno.test("D13: the cache stands behind the resolvers of @atproto/identity as we
   await world.cache.clear();
   assertEquals(await world.cache.recall(alice.did), null);
 });
+
+Deno.test("D14: an account is gone when its directory says so, and not while that cannot be reached", async () => {
+  using world = (await World.open()).publish(alice);
+  assertEquals(await world.keys.isGone(alice.did), false);
+  world.answer(() => Promise.resolve(null));
+  assertEquals([await world.keys.isGone(alice.did), world.asked], [false, 1], "it is fresh");
+  world.clock.advance(TIMES.fresh);
+  for (const error of [unreachable(new Error("no route")), timedOut(), unusable("it is odd")]) {
+    world.fail(error);
+    assertEquals(await world.keys.isGone(alice.did), false);
+    world.clock.advance(60 * SECOND);
+  }
+  world.answer(() => Promise.resolve(null));
+  assertEquals(await world.keys.isGone(alice.did), true);
+});

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { type AccessPolicy, open, type Role } from "../../src/mod.ts";
 import { startService } from "../http/service.ts";
 import { StockClient } from "../outside/clients.ts";
+import { TestPeer } from "../sync/test_peer.ts";
 import { until } from "../until.ts";
 
 /** A policy whose roles can be changed at any time. */
@@ -74,3 +75,21 @@ class Warnings {
     console.warn = this.#warn;
   }
 }
+
+Deno.test("G7: a session is over after MAX_SESSION, with 4401", async () => {
+  await using it = await startService({ auth: open(), devToken: null, maxSession: 60_000 });
+  await using server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    it.service.fetch,
+  );
+  const url = `ws://127.0.0.1:${server.addr.port}/sync/as/did:example:alice/notes`;
+  const socket = new WebSocket(url);
+  await new Promise((resolve) => socket.onopen = resolve);
+  const peer = new TestPeer("did:example:alice").joinOver(socket);
+  await peer.hears("step2");
+  it.clock.advance(59_999);
+  peer.probe(1);
+  await peer.hears("ack 1");
+  it.clock.advance(1);
+  assertEquals((await peer.isClosed()).code, 4401);
+});

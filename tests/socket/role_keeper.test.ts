@@ -5,6 +5,8 @@ import type { Seat } from "../../src/sync/room.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { settle } from "../sync/world.ts";
 
+const RECHECK = 10 * 60_000;
+
 /** A policy whose roles a test changes, and the roles that each connection was told of. */
 function world() {
   const roles = new Map<string, Role | null>();
@@ -22,7 +24,9 @@ function world() {
     },
   };
   const clock = new FakeClock();
-  const keeper = new RoleKeeper(policy, clock);
+  const gone = new Set<string>();
+  const isGone = (did: string) => Promise.resolve(gone.has(did));
+  const keeper = new RoleKeeper({ policy, isGone, recheck: RECHECK }, clock);
   const told: string[] = [];
   const come = (did: string, name = did) => {
     const seat: Seat = {
@@ -36,7 +40,17 @@ function world() {
     roles.set(did, role);
     watchers.get("room")?.();
   };
-  return { clock, roles, watchers, asked, told, come, change, fail: (so: boolean) => fails = so };
+  return {
+    clock,
+    roles,
+    gone,
+    watchers,
+    asked,
+    told,
+    come,
+    change,
+    fail: (so: boolean) => fails = so,
+  };
 }
 
 Deno.test("G5: a change of role reaches every connection of the DID, and none once it has gone", async () => {
@@ -86,4 +100,18 @@ Deno.test("G5: a policy that fails is asked again until it answers", async () =>
   clock.advance(500);
   await settle();
   assertEquals(told, ["alice null"]);
+});
+
+Deno.test("G6: within ten minutes everybody is looked at again, whose account is gone too", async () => {
+  const { clock, roles, gone, told, come } = world();
+  roles.set("alice", "writer").set("bob", "writer");
+  const leave = [come("alice"), come("bob")];
+  await settle();
+  told.length = 0;
+  gone.add("bob");
+  clock.advance(RECHECK);
+  await settle();
+  assertEquals(told.toSorted(), ["alice writer", "bob null"]);
+  for (const each of leave) each();
+  assertEquals(clock.next, Infinity, "it goes on for nobody");
 });
