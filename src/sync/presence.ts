@@ -69,7 +69,7 @@ export class Presence {
    */
   update(owner: Owner, bytes: Uint8Array): { news: Uint8Array | null; echo: Uint8Array | null } {
     const own = decodeEntries(bytes).filter((entry) => this.#claim(owner, entry));
-    const news = own.map((entry) => this.#learn(entry)).filter((entry) => entry !== null);
+    const news = own.map((entry) => this.#learn(owner, entry)).filter((entry) => entry !== null);
     return { news: encodeSome(news), echo: encodeSome(own) };
   }
 
@@ -195,14 +195,14 @@ export class Presence {
   }
 
   /** The entry as others should hear it, or null when they know. */
-  #learn({ clientId, clock, state }: Entry): Entry | null {
+  #learn(owner: Owner, { clientId, clock, state }: Entry): Entry | null {
     const client = this.#clients.get(clientId)!;
     const shifted = clock + client.shift;
     const leaves = shifted === client.clock && state === GONE && client.state !== GONE;
     if (shifted <= client.clock && !leaves) return null;
     client.clock = shifted;
-    client.state = state;
-    return { clientId, clock: shifted + client.lift, state };
+    client.state = signed(state, owner.did);
+    return { clientId, clock: shifted + client.lift, state: client.state };
   }
 
   /** Takes from an owner those of its clients that have gone. Returns what others should hear. */
@@ -229,6 +229,13 @@ export class Presence {
       if (this.#clients.get(clientId)?.owner === null) this.#clients.delete(clientId);
     }
   }
+}
+
+/** The state with the DID of its connection in it, whatever its client says. What is no object stays as it is. */
+function signed(state: string, did: string | undefined): string {
+  const parsed: unknown = JSON.parse(state);
+  const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
+  return isObject && did !== undefined ? JSON.stringify({ ...parsed, did }) : state;
 }
 
 /** Whether a newcomer may be who is there already. What another instance is told, it has checked. */

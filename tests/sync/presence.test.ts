@@ -53,6 +53,22 @@ Deno.test("P3: a client id belongs to its connection: what others say of it is p
   assertEquals(mallory!.closed, null, "it was punished for what stock clients do");
 });
 
+Deno.test("P13: others see the DID of the connection in every state, whatever its client says, and it sees its own", async () => {
+  const { peers: [alice, bob] } = await meet("alice", "bob");
+  const stateOf = (who: TestPeer, by: TestPeer) => by.awareness.getStates().get(who.doc.clientID);
+  alice!.awareness.setLocalState({ name: "alice", did: "did:bob", cursor: { did: "did:bob" } });
+  alice!.announce();
+  assertEquals(stateOf(alice!, bob!), {
+    name: "alice",
+    did: "did:alice",
+    cursor: { did: "did:bob" },
+  });
+  assertEquals(stateOf(alice!, alice!)!.did, "did:bob", "its own state is its own");
+  alice!.awareness.setLocalState(["no object"] as never);
+  alice!.announce();
+  assertEquals(stateOf(alice!, bob!) as unknown, ["no object"]);
+});
+
 Deno.test("P4: the echo of somebody who has just left raises no ghost", async () => {
   const { rooms, clock, peers: [alice, bob] } = await meet("alice", "bob");
   const states = new Map(bob!.awareness.getStates());
