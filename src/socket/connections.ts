@@ -1,19 +1,11 @@
-import { getLogger } from "@logtape/logtape";
-import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
-import type { Peer } from "../sync/peer.ts";
-import type { Rooms } from "../sync/rooms.ts";
 import { Close } from "../sync/close.ts";
+import type { Rooms } from "../sync/rooms.ts";
+import { type Admission, Connection } from "./connection.ts";
 import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
 
-const logger = getLogger(["tessera", "socket"]);
-
-/** What was settled before the socket opened. */
-export interface Admission {
-  did: string;
-  room: string;
-  role: Role;
-}
+/** How often sessions that are over are looked for, in ms: a timer for each would cost 1.4 KB a socket. */
+const SWEEP = 60_000;
 
 /** What connections depend on. */
 export interface ConnectionsOptions {
@@ -26,62 +18,37 @@ export interface ConnectionsOptions {
 
 /** All open sockets, each one peer of one room. */
 export class Connections {
-  readonly #open = new Set<WebSocket>();
+  /** When each was opened; the oldest first. */
+  readonly #open = new Map<Connection, number>();
+  readonly #options: ConnectionsOptions;
   readonly #roles: RoleKeeper;
+  #stopSweeping: (() => void) | null = null;
   #onEmpty: (() => void) | null = null;
 
-  constructor(private readonly options: ConnectionsOptions) {
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
     this.#roles = new RoleKeeper(options.roles, options.clock);
   }
 
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
-  admit(socket: WebSocket, { did, room, role }: Admission): void {
+  admit(socket: WebSocket, admission: Admission): void {
     socket.binaryType = "arraybuffer";
-    this.#open.add(socket);
-    const peer: Peer = {
-      did,
-      role,
-      get buffered() {
-        return socket.bufferedAmount;
-      },
-      send(frame) {
-        if (socket.readyState === WebSocket.OPEN) socket.send(frame as Uint8Array<ArrayBuffer>);
-      },
-      close: (code, reason) => socket.close(code, reason),
-    };
+    const connection = new Connection(socket, admission);
+    this.#open.set(connection, this.#options.clock.uptime());
+    this.#stopSweeping ??= this.#sweep();
     socket.onopen = () => {
-      const { rooms, clock, maxSession } = this.options;
-      const seat = rooms.join(room, peer);
+      const { did, room } = admission;
+      const seat = this.#options.rooms.join(room, connection);
       const stopKeeping = this.#roles.keep(did, room, seat);
-      const expel = (code: number, reason: string) => {
-        peer.close(code, reason);
-        seat.leave();
-      };
-      const stopSession = clock.after(
-        maxSession,
-        () => expel(Close.SESSION_OVER, "the session is over: come back with a new ticket"),
-      );
-      socket.onmessage = ({ data }) => {
-        if (typeof data === "string") {
-          return expel(Close.BAD_FRAME, "text frames are not in the protocol");
-        }
-        try {
-          seat.receive(new Uint8Array(data));
-        } catch (error) {
-          // Nobody foresaw this one. It may cost this connection, and no other.
-          logger.error("a frame from {did} in {room} failed: {error}", { did, room, error });
-          expel(Close.INTERNAL_ERROR, "something went wrong on our side");
-        }
-      };
+      connection.sit(seat);
       socket.onclose = () => {
-        stopSession();
         stopKeeping();
-        seat.leave();
-        this.#forget(socket);
+        connection.leave();
+        this.#forget(connection);
       };
     };
     // Until it opens; a failed upgrade fires an error first, which says no more than the close does.
-    socket.onclose = () => this.#forget(socket);
+    socket.onclose = () => this.#forget(connection);
     socket.onerror = () => {};
   }
 
@@ -97,8 +64,24 @@ export class Connections {
     });
   }
 
-  #forget(socket: WebSocket): void {
-    this.#open.delete(socket);
-    if (this.#open.size === 0) this.#onEmpty?.();
+  /** Ends the sessions that have lasted long enough, now and then. */
+  #sweep(): () => void {
+    const { clock, maxSession } = this.#options;
+    return clock.after(Math.min(SWEEP, maxSession), () => {
+      this.#stopSweeping = this.#sweep();
+      const last = clock.uptime() - maxSession;
+      for (const [connection, openedAt] of this.#open) {
+        if (openedAt > last) return;
+        connection.expel(Close.SESSION_OVER, "the session is over: come back with a new ticket");
+      }
+    });
+  }
+
+  #forget(connection: Connection): void {
+    this.#open.delete(connection);
+    if (this.#open.size > 0) return;
+    this.#stopSweeping?.();
+    this.#stopSweeping = null;
+    this.#onEmpty?.();
   }
 }
