@@ -47,9 +47,9 @@ export class Connection implements Peer {
     this.#socket.onmessage = ({ data }) => this.#receive(data);
   }
 
-  /** The socket is gone. */
-  leave(): void {
-    this.#seat?.leave();
+  /** The socket is gone. Resolves once nothing that came from it waits any more. */
+  async leave(): Promise<void> {
+    await this.#seat?.leave();
   }
 
   /** Closes the socket, without waiting for the other side. */

@@ -42,8 +42,7 @@ export class Connections {
       const stopKeeping = this.#roles.keep(did, room, seat);
       connection.sit(seat);
       socket.onclose = () => {
-        stopKeeping();
-        connection.leave();
+        connection.leave().then(stopKeeping);
         this.#forget(connection);
       };
     };

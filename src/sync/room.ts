@@ -72,8 +72,8 @@ export interface Seat {
   receive(frame: Uint8Array): void;
   /** From now on the peer has this role; with none it is closed. What is being committed stays. */
   become(role: Role | null): void;
-  /** The peer is gone. */
-  leave(): void;
+  /** The peer is gone. Resolves once nothing that it sent waits any more: its role counts until then. */
+  leave(): Promise<void>;
 }
 
 /** What a room needs from outside. */
@@ -182,7 +182,10 @@ export class Room {
     return {
       receive: (frame) => this.#receive(member, frame),
       become: (role) => this.#become(member, role),
-      leave: () => this.#leave(member),
+      leave: async () => {
+        this.#leave(member);
+        await this.#running;
+      },
     };
   }
 
@@ -230,7 +233,7 @@ export class Room {
    */
   keepAlive(): void {
     for (const member of this.#members) {
-      this.#askToFill(member);
+      if (this.#document !== null) this.#askToFill(member);
       if (member.silence >= SILENCE_MS) member.send(awarenessFrame(NOBODY));
     }
     this.#broadcast.forgetOld();
@@ -318,9 +321,10 @@ export class Room {
   }
 
   #become(member: Member, role: Role | null): void {
-    if (member.rights.role === role || !this.#members.has(member)) return;
+    if (member.rights.role === role) return;
     const couldWrite = member.rights.mayWrite;
-    member.rights = new Rights(role);
+    member.rights = new Rights(role); // also of who has gone, and has left something to commit
+    if (!this.#members.has(member)) return;
     if (role === null) return this.#castOut(member);
     member.send(roleFrame(role));
     // What it could not write comes up now.
@@ -427,7 +431,7 @@ export class Room {
   async #commitOneByOne(updates: Update[], error: PoisonedError): Promise<void> {
     await this.#reload();
     if (updates.length > 1) {
-      for (const update of updates) await this.#commit([update]);
+      for (const update of updates) if (this.#isAllowed(update)) await this.#commit([update]);
       return;
     }
     const { member } = updates[0]!;

@@ -142,5 +142,5 @@ export class Rooms {
 
 function turnAway(peer: Peer, code: number, reason: string): Seat {
   peer.close(code, reason);
-  return { receive: () => {}, become: () => {}, leave: () => {} };
+  return { receive: () => {}, become: () => {}, leave: () => Promise.resolve() };
 }

@@ -4,6 +4,8 @@ export class Ledger {
   era = 0;
   /** Every word that was acknowledged in this era, to whomever. */
   acknowledged = new Set<string>();
+  /** Every word that was ever stored: whoever has it may bring it back. */
+  readonly seen = new Set<string>();
   /** Words that were deleted, with the era that they were deleted in. */
   readonly erased = new Map<string, number>();
 

@@ -1,7 +1,9 @@
 import { removeAwarenessStates } from "y-protocols/awareness";
+import type { Role } from "../../src/access/policy.ts";
 import type { Clock } from "../../src/clock.ts";
 import { Close } from "../../src/sync/close.ts";
 import type { Peer } from "../../src/sync/peer.ts";
+import type { Seat } from "../../src/sync/room.ts";
 import type { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "../sync/test_peer.ts";
 import type { Chance } from "./chance.ts";
@@ -48,6 +50,10 @@ export class SimPeer extends TestPeer {
   mostWaiting = 0;
   /** The era in which it began. */
   readonly born: number;
+  /** What it may do in the room. */
+  rights: Role | null = "writer";
+  /** Its places in rooms, also those whose lines are not known to be dead. */
+  readonly #seats = new Set<Seat>();
   #connection: Connection | null = null;
   #own: string[] = [];
   #probe = 0;
@@ -67,7 +73,9 @@ export class SimPeer extends TestPeer {
 
   /** The same person, after the room was deleted. */
   reborn(): SimPeer {
-    return new SimPeer(this.name, this.surroundings, this.#wordsWritten);
+    const again = new SimPeer(this.name, this.surroundings, this.#wordsWritten);
+    again.rights = this.rights;
+    return again;
   }
 
   /** The instance that it is connected to. */
@@ -79,14 +87,21 @@ export class SimPeer extends TestPeer {
     return this.#connection !== null;
   }
 
-  /** Connects to an instance; both directions take their time, and the way down perhaps much of it. */
+  /** Somebody says what it may do from now on. */
+  override become(role: Role | null): void {
+    this.rights = role;
+    for (const seat of this.#seats) seat.become(role);
+  }
+
+  /** Connects to an instance, if it may; both directions take their time, and the way down perhaps much of it. */
   connect(rooms: Rooms, room: string): void {
+    if (this.rights === null) return;
     const { clock, chance, ledger } = this.surroundings;
     const up = new Line(clock, chance);
     const down = new Line(clock, chance, chance.once(3) ? 1 + chance.below(5) : 0);
     const there: Peer = {
       did: this.did,
-      role: "writer",
+      role: this.rights,
       get buffered() {
         return down.waiting * WEIGHT;
       },
@@ -103,6 +118,7 @@ export class SimPeer extends TestPeer {
     // A room that is not in memory is read: it has all that anybody was ever told is saved.
     const owed = rooms.size === 0 ? ledger.acknowledged : acknowledgedBy(rooms, ledger);
     const seat = rooms.join(room, there);
+    this.#seats.add(seat);
     const connection: Connection = {
       rooms,
       down,
@@ -125,7 +141,10 @@ export class SimPeer extends TestPeer {
         up.cut();
         down.cut();
         // The other side learns of it later.
-        clock.after(chance.below(5_000), () => seat.leave());
+        clock.after(chance.below(5_000), async () => {
+          await seat.leave();
+          this.#seats.delete(seat);
+        });
       },
     });
     this.askForAll();

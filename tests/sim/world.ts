@@ -10,6 +10,9 @@ import { SimPeer, type Surroundings } from "./sim_peer.ts";
 import { SimStore } from "./sim_store.ts";
 
 const ROOM = "room";
+
+/** What peers may become; mostly such as may write, or little would happen. */
+const ROLES = ["writer", "writer", "writer", "reader", "reader", null] as const;
 const LINGER = 60_000;
 
 /** In bytes as the peers' buffers count them: what a room lets wait, and some frames on top of it. */
@@ -35,6 +38,9 @@ class World {
   readonly ledger = new Ledger();
   readonly peers: SimPeer[];
   instances: Instance[] = [];
+  /** What was stored and should not have been. */
+  readonly wrongs: string[] = [];
+  readonly #judged = new WeakSet<Uint8Array>();
 
   constructor(seed: number) {
     this.chance = new Chance(seed);
@@ -57,7 +63,7 @@ class World {
     const peer = this.chance.pick(this.peers);
     const n = this.chance.below(this.instances.length);
     const instance = this.instances[n]!;
-    switch (this.chance.below(18)) {
+    switch (this.chance.below(20)) {
       case 0:
         if (peer.online) this.#note(`${peer.name} is cut off`, () => peer.disconnect());
         break;
@@ -90,6 +96,12 @@ class World {
       case 11:
         this.#note(`${peer.name} takes nothing`, () => peer.standStill(this.chance.below(50_000)));
         break;
+      case 12:
+      case 13: {
+        const role = this.chance.pick(ROLES);
+        this.#note(`${peer.name} becomes ${role}`, () => peer.become(role));
+        break;
+      }
       case 8:
       case 9:
         this.#note(`${peer.name} asks`, () => peer.ask());
@@ -100,6 +112,19 @@ class World {
         } else this.#note(`${peer.name} edits`, () => peer.edit());
     }
     await this.pass(this.chance.below(100));
+  }
+
+  /** An update is being stored: nobody's word may be new in it who may not write now. */
+  #judge(update: Uint8Array): void {
+    if (this.#judged.has(update)) return; // it is tried again: the commit began when they might
+    this.#judged.add(update);
+    for (const word of wordsOf(update)) {
+      const author = this.peers.find(({ name }) => word.startsWith(name))!;
+      if (author.rights !== "writer" && !this.ledger.seen.has(word)) {
+        this.wrongs.push(`${word} was stored, and ${author.name} may not write`);
+      }
+      this.ledger.seen.add(word);
+    }
   }
 
   /** Lets time pass, from one thing that happens to the next, so that what waits for it can follow. */
@@ -115,6 +140,7 @@ class World {
   /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
+    for (const peer of this.peers) peer.become("writer");
     for (let round = 0; round < 7; round++) {
       this.#startOver();
       for (const peer of this.peers) {
@@ -127,7 +153,7 @@ class World {
 
   /** What is not as it must be. */
   faults(): string[] {
-    const faults: string[] = [];
+    const faults: string[] = [...this.wrongs];
     const truth = this.#stored();
     const words = new Set(truth.words);
     const born = Math.min(...this.peers.map(({ born }) => born));
@@ -213,6 +239,7 @@ class World {
 
   #start(first?: SimStore): Instance {
     const store = new SimStore(this.clock, this.chance, [ROOM], first);
+    store.onAppend = (update) => this.#judge(update);
     return { store, rooms: new Rooms({ store, clock: this.clock, linger: LINGER }) };
   }
 
@@ -241,6 +268,13 @@ class World {
     this.trace.push(`${String(this.clock.uptime()).padStart(8)} ${what}`);
     happen();
   }
+}
+
+/** The words that an update inserts. */
+function wordsOf(update: Uint8Array): string[] {
+  return Y.decodeUpdate(update).structs.flatMap((struct) =>
+    struct instanceof Y.Item && struct.content instanceof Y.ContentAny ? struct.content.arr : []
+  );
 }
 
 /** Lets everything run that waits for nothing but its turn. */

@@ -31,7 +31,7 @@ function world() {
   const come = (did: string, name = did) => {
     const seat: Seat = {
       receive: () => {},
-      leave: () => {},
+      leave: () => Promise.resolve(),
       become: (role) => void told.push(`${name} ${role}`),
     };
     return keeper.keep(did, "room", seat);

@@ -110,3 +110,34 @@ Deno.test("G4: who loses all access is closed with 4403, and what waited of it i
   assertEquals(bob.closed?.code, 4403);
   assertEquals([alice.text.toString(), await storedText(store, "room")], ["a", "a"]);
 });
+
+Deno.test("G4: what somebody has left waiting is not written either, if it may not write when its turn comes", async () => {
+  const { store, rooms } = world();
+  const loading = gate(store, "pull");
+  const [alice, bob] = [new TestPeer("did:a"), new TestPeer("did:b")];
+  const seat = rooms.join("room", bob);
+  bob.sit(seat);
+  bob.text.insert(0, "b");
+  let settled = false;
+  seat.leave().then(() => settled = true);
+  await settle();
+  assertEquals(settled, false, "its edit waits still");
+  seat.become("reader");
+  alice.join(rooms, "room").text.insert(0, "a");
+  loading.open();
+  await settle();
+  assertEquals(settled, true);
+  assertEquals([alice.text.toString(), await storedText(store, "room")], ["a", "a"]);
+});
+
+Deno.test("G3: a reader that is made a writer while the room is being loaded harms nobody", async () => {
+  const { store, clock, rooms } = world();
+  const loading = gate(store, "pull");
+  const bob = new TestPeer("did:b", "reader").join(rooms, "room");
+  bob.text.insert(0, "kept");
+  bob.become("writer");
+  clock.advance(5_000);
+  loading.open();
+  await settle();
+  assertEquals(await storedText(store, "room"), "kept");
+});

@@ -15,7 +15,7 @@ const QUERY_AWARENESS = 3;
 const SYNC_STATUS = 102;
 
 /** A place in a room, or a line to one, on which nobody changes a role. */
-type Line = Omit<Seat, "become"> & Partial<Seat>;
+type Line = Pick<Seat, "receive"> & { leave(): void; become?: Seat["become"] };
 
 /**
  * A client without a network: it speaks to a room through y-protocols' own code, keeps what it heard
