@@ -122,21 +122,20 @@ export class Presence {
    * hear, if anything.
    */
   hear(told: Map<string, Uint8Array>): Uint8Array | null {
+    const present = new Map(Array.from(told, ([instance, bytes]) => [instance, decodeTold(bytes)]));
     const news: Entry[] = [];
-    for (const [instance, bytes] of told) {
+    // Who has gone comes first: somebody who has moved may be told of by both, and belongs to one.
+    for (const [instance, owner] of this.#elsewhere) {
+      const here = new Set(present.get(instance)?.map(({ clientId }) => clientId));
+      news.push(...this.#depart(owner, (clientId) => !here.has(clientId)));
+      if (!present.has(instance)) this.#elsewhere.delete(instance);
+    }
+    for (const [instance, entries] of present) {
       const owner = this.#elsewhere.get(instance) ?? new Elsewhere();
       this.#elsewhere.set(instance, owner);
-      const entries = decodeTold(bytes);
       news.push(
         ...entries.map((entry) => this.#adopt(owner, entry)).filter((each) => each !== null),
       );
-      const present = new Set(entries.map(({ clientId }) => clientId));
-      news.push(...this.#depart(owner, (clientId) => !present.has(clientId)));
-    }
-    for (const [instance, owner] of this.#elsewhere) {
-      if (told.has(instance)) continue;
-      this.#elsewhere.delete(instance);
-      news.push(...this.#depart(owner, () => true));
     }
     return encodeSome(news);
   }
