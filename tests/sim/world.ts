@@ -141,7 +141,8 @@ class World {
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
     for (const peer of this.peers) peer.become("writer");
-    for (let round = 0; round < 7; round++) {
+    // A damaged room is read again after a minute, and who was too slow is cut off after half of one.
+    for (let round = 0; round < 8; round++) {
       this.#startOver();
       for (const peer of this.peers) {
         if (!peer.online) peer.connect(this.chance.pick(this.instances).rooms, ROOM);
