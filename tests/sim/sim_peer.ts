@@ -228,6 +228,8 @@ export class SimPeer extends TestPeer {
     // Of a room that has been deleted since, nothing is owed.
     if (era !== ledger.era) return;
     for (const word of probes.get(n) ?? []) {
+      // "what has a gap" is no word, and is not to be acknowledged at all.
+      if (!ledger.durable.has(word)) this.faults.push(`${word} was acknowledged and not durable`);
       this.acknowledged.add(word);
       ledger.acknowledged.add(word);
       acknowledgedBy(rooms, ledger).add(word);

@@ -241,6 +241,7 @@ class World {
   #start(first?: SimStore): Instance {
     const store = new SimStore(this.clock, this.chance, [ROOM], first);
     store.onAppend = (update) => this.#judge(update);
+    store.onStored = (update) => wordsOf(update).forEach((word) => this.ledger.durable.add(word));
     return { store, rooms: new Rooms({ store, clock: this.clock, linger: LINGER }) };
   }
 

@@ -55,6 +55,8 @@ export class MemoryStore implements RoomStore {
   before: (operation: Operation, room: string) => Promise<void> | void = () => {};
   /** Awaited when it has taken effect, and nobody knows yet. */
   after: (operation: Operation, room: string) => Promise<void> | void = () => {};
+  /** Called with each update that is stored. */
+  onStored: (update: Uint8Array) => void = () => {};
   /** Every update that was appended, in order. */
   readonly appended: Uint8Array[] = [];
   /** How often a log was read. */
@@ -186,6 +188,7 @@ class MemoryLog implements RoomLog {
     this.#known.log.push({ seq: this.#seen, update });
     this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
+    this.store.onStored(update);
     if (revives) this.store.disk.onRevival(this.room);
     await this.store.after("append", this.room);
     return this.#handOut();
