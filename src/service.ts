@@ -1,10 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import { Invites } from "./access/invites.ts";
-import { Members, type RoomCreation } from "./access/members.ts";
+import type { RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
-import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 import { RoomAdmin } from "./access/room_admin.ts";
-import { RoomRecords } from "./access/room_records.ts";
+import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
 import { devToken } from "./auth/dev_token.ts";
 import { Tickets } from "./auth/tickets.ts";
@@ -113,7 +111,9 @@ async function start(config: SyncServiceConfig, face: Face) {
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
-  const admin = config.policy === "members" ? adminOf(store, kv, clock, config) : null;
+  const admin = config.policy === "members"
+    ? new RoomAdmin({ kv, store, clock, creation: config.roomCreation })
+    : null;
   const policy = admin?.members ?? policyOf(config);
   const authenticator = authenticatorOf(config, face, kv, clock);
   const parts: Parts = {
@@ -145,7 +145,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       parts.stopping = true;
       const deadline = clock.uptime() + SHUTDOWN_PATIENCE;
       await rooms.shutDown(COMMIT_PATIENCE);
-      await parts.connections.allClosed(clock, deadline - clock.uptime());
+      await parts.connections.allClosed(deadline - clock.uptime());
       await store.close();
       if (kv !== given) kv.close();
       logger.info("stopped");
@@ -166,21 +166,6 @@ function faceOf(config: SyncServiceConfig): Face {
 
 function policyOf({ policy = "open" }: SyncServiceConfig): AccessPolicy {
   return typeof policy === "string" ? openPolicy : policy;
-}
-
-function adminOf(
-  store: KvRoomStore,
-  kv: Deno.Kv,
-  clock: Clock,
-  { roomCreation }: SyncServiceConfig,
-): RoomAdmin {
-  const records = new RoomRecords(kv, {
-    commit: (change) => store.commit(change),
-    watch: (subject, onChange) => store.watch(subject, (what) => what === "log" && onChange()),
-  }, clock);
-  const members = new Members(records, roomCreation);
-  const invites = new Invites(records, clock);
-  return new RoomAdmin(members, invites, records, (room) => store.delete(room));
 }
 
 function authenticatorOf(

@@ -13,7 +13,6 @@ import {
   type RoomRecord,
   type RoomRecords,
   roomsOfKey,
-  tooBusy,
 } from "./room_records.ts";
 
 /** Who may bring rooms into being whose names belong to nobody. Those with a DID's name are that DID's. */
@@ -21,9 +20,6 @@ export type RoomCreation = "anyone" | "did-only" | "nobody";
 
 /** A room's list is read as a whole by its owner; a community larger than this is public. */
 export const MAX_MEMBERS = 1_000;
-
-/** How often somebody may come first in vain. */
-const MAX_TRIES = 20;
 
 /** How a room looks to its owner. */
 export interface RoomView {
@@ -53,12 +49,10 @@ export class Members implements AccessPolicy {
 
   /** Like `roleOf`, for who wants to come in: a room that nobody has belongs to who comes first. */
   async admit(did: string, room: string): Promise<Role | null> {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const { record, role } = await this.records.look(did, room);
-      if (record !== null || !this.#mayCreate(did, room)) return role;
-      if (await this.records.create(did, room)) return "owner";
-    }
-    throw tooBusy();
+    const { record, role } = await this.records.look(did, room);
+    if (record !== null || !this.#mayCreate(did, room)) return role;
+    // Somebody else may have been there first.
+    return await this.records.create(did, room) ? "owner" : await this.admit(did, room);
   }
 
   watch(room: string, onChange: () => void): () => void {

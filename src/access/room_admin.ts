@@ -1,15 +1,30 @@
-import type { Invites } from "./invites.ts";
-import type { Members } from "./members.ts";
-import { forbidden, type RoomRecords } from "./room_records.ts";
+import type { Clock } from "../clock.ts";
+import { Invites } from "./invites.ts";
+import { Members, type RoomCreation } from "./members.ts";
+import { type Changes, forbidden, RoomRecords } from "./room_records.ts";
+
+export interface RoomAdminOptions {
+  kv: Deno.Kv;
+  /** The store of the rooms' documents, on the same KV. */
+  store: Changes & { delete(room: string): Promise<void> };
+  clock: Clock;
+  /** Default: `anyone`. */
+  creation?: RoomCreation;
+}
 
 /** What owners do with their rooms. */
 export class RoomAdmin {
-  constructor(
-    readonly members: Members,
-    readonly invites: Invites,
-    private readonly records: RoomRecords,
-    private readonly deleteContent: (room: string) => Promise<void>,
-  ) {}
+  readonly members: Members;
+  readonly invites: Invites;
+  readonly #records: RoomRecords;
+  readonly #store: RoomAdminOptions["store"];
+
+  constructor({ kv, store, clock, creation }: RoomAdminOptions) {
+    this.#store = store;
+    this.#records = new RoomRecords(kv, store, clock);
+    this.members = new Members(this.#records, creation);
+    this.invites = new Invites(this.#records, clock);
+  }
 
   /**
    * Deletes a room, its document first, then all that is known of it. Who is in it is closed with
@@ -18,7 +33,7 @@ export class RoomAdmin {
    */
   async delete(caller: string, room: string): Promise<void> {
     if (await this.members.roleOf(caller, room) !== "owner") throw forbidden();
-    await this.deleteContent(room);
-    await this.records.forget(room);
+    await this.#store.delete(room);
+    await this.#records.forget(room);
   }
 }

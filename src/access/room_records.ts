@@ -69,7 +69,7 @@ export interface Look {
 /** What this needs of the store: a commit that other instances hear of, and to hear of theirs. */
 export interface Changes {
   commit(change: RoomChange): Promise<string | null>;
-  watch(subject: string, onChange: () => void): () => void;
+  watch(subject: string, onChange: (what: RoomChange["what"]) => void): () => void;
 }
 
 /** A room of which somebody wants to hear, from this instance and from others. */
@@ -210,7 +210,8 @@ export class RoomRecords {
   #watch(room: string): Watched {
     const listeners = new Set<() => void>();
     let seen: string | null | undefined;
-    const stop = this.changes.watch(subjectOf(room), async () => {
+    const stop = this.changes.watch(subjectOf(room), async (what) => {
+      if (what !== "log") return;
       // It is called for nothing now and then. If the store cannot say, whoever listens asks again.
       const now = await this.kv.get(recordKey(room)).catch(() => undefined);
       if (now !== undefined && now.versionstamp === seen) return;
@@ -267,7 +268,7 @@ export function forbidden(): Refusal {
   return new Refusal("Forbidden", 403, "Only the owner of the room may do this.");
 }
 
-export function tooBusy(): Refusal {
+function tooBusy(): Refusal {
   return new Refusal("TooBusy", 503, "The room's access is being changed too fast.", {
     retryAfter: 1,
   });

@@ -52,10 +52,10 @@ export class Connections {
   }
 
   /** Resolves once no socket is open any more, or after `patience` ms. */
-  async allClosed(clock: Clock, patience: number): Promise<void> {
+  async allClosed(patience: number): Promise<void> {
     if (this.#open.size === 0) return;
     await new Promise<void>((resolve) => {
-      const cancel = clock.after(patience, resolve);
+      const cancel = this.#options.clock.after(patience, resolve);
       this.#onEmpty = () => {
         cancel();
         resolve();

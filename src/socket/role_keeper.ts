@@ -20,12 +20,6 @@ export interface RoleSource {
   recheck: number;
 }
 
-/** A connection that is in a room. */
-interface Session {
-  did: string;
-  seat: Seat;
-}
-
 /** Keeps the roles of all connections as the policy has them, while they last. */
 export class RoleKeeper {
   readonly #rooms = new Map<string, Watched>();
@@ -36,14 +30,13 @@ export class RoleKeeper {
 
   /** Keeps watch over a connection's role. Returns a function that ends it. */
   keep(did: string, room: string, seat: Seat): () => void {
-    const session = { did, seat };
     const watched = this.#rooms.get(room) ?? this.#watch(room);
-    watched.sessions.add(session);
+    watched.add(did, seat);
     // What has changed since the handshake was told to nobody.
     if (this.source.policy.watch !== undefined) watched.check([did]);
     return () => {
-      watched.sessions.delete(session);
-      if (watched.sessions.size > 0) return;
+      watched.remove(did, seat);
+      if (!watched.empty) return;
       watched.stop();
       this.#rooms.delete(room);
       if (this.#rooms.size > 0) return;
@@ -72,7 +65,8 @@ export class RoleKeeper {
 
 /** The connections of one room. */
 class Watched {
-  readonly sessions = new Set<Session>();
+  /** By the DIDs of those who sit there. */
+  readonly #seats = new Map<string, Set<Seat>>();
   readonly stop: () => void;
   /** Whose roles are to be looked at. */
   readonly #due = new Set<string>();
@@ -86,13 +80,27 @@ class Watched {
     this.stop = source.policy.watch?.(room, () => this.checkAll()) ?? (() => {});
   }
 
+  get empty(): boolean {
+    return this.#seats.size === 0;
+  }
+
+  add(did: string, seat: Seat): void {
+    this.#seats.set(did, (this.#seats.get(did) ?? new Set()).add(seat));
+  }
+
+  remove(did: string, seat: Seat): void {
+    const theirs = this.#seats.get(did);
+    theirs?.delete(seat);
+    if (theirs?.size === 0) this.#seats.delete(did);
+  }
+
   /** Looks at everybody's role. */
   checkAll(): void {
-    this.check([...this.sessions].map(({ did }) => did));
+    this.check(this.#seats.keys());
   }
 
   /** Looks at the roles of these, and again after whatever happens on the way. */
-  async check(dids: string[]): Promise<void> {
+  async check(dids: Iterable<string>): Promise<void> {
     for (const did of dids) this.#due.add(did);
     if (this.#checking) return;
     this.#checking = true;
@@ -107,12 +115,11 @@ class Watched {
 
   /** Whether the policy could say what the role is; if not, it is due again. */
   async #checkOne(did: string): Promise<boolean> {
-    const theirs = [...this.sessions].filter((session) => session.did === did);
-    if (theirs.length === 0) return true;
+    if (!this.#seats.has(did)) return true;
     try {
       const { policy, isGone } = this.source;
       const role = await isGone?.(did) ? null : await policy.roleOf(did, this.room);
-      for (const { seat } of theirs) seat.become(role);
+      for (const seat of this.#seats.get(did) ?? []) seat.become(role);
       return true;
     } catch (error) {
       const { room } = this;

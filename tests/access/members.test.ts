@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MemberRole, Visibility } from "../../src/access/room_access.ts";
 import { ownerByName, roleOf } from "../../src/access/room_access.ts";
-import { Invites } from "../../src/access/invites.ts";
-import { Members, type RoomCreation } from "../../src/access/members.ts";
+import type { RoomCreation } from "../../src/access/members.ts";
 import { RoomAdmin } from "../../src/access/room_admin.ts";
-import { RoomRecords } from "../../src/access/room_records.ts";
 import { Refusal } from "../../src/refusal.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { FakeClock } from "../fake_clock.ts";
@@ -21,13 +19,7 @@ async function world({ creation }: { creation?: RoomCreation } = {}) {
     const store = new KvRoomStore(kv, clock);
     await store.join();
     stores.push(store);
-    const records = new RoomRecords(kv, {
-      commit: (change) => store.commit(change),
-      watch: (subject, onChange) => store.watch(subject, (what) => what === "log" && onChange()),
-    }, clock);
-    const members = new Members(records, creation);
-    const invites = new Invites(records, clock);
-    return new RoomAdmin(members, invites, records, (room) => store.delete(room));
+    return new RoomAdmin({ kv, store, clock, creation });
   };
   const admin = await another();
   return {
