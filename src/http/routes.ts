@@ -11,15 +11,27 @@ import { lexicons } from "./lexicons.ts";
 import type { Exchange, NsidPrefix, Parts } from "./parts.ts";
 import { getTicket, token } from "./tickets.ts";
 import { upgrade } from "./upgrade.ts";
-import { procedure, query } from "./xrpc.ts";
+import { type Method, procedure, query } from "./xrpc.ts";
 
 const logger = getLogger(["tessera", "http"]);
 
 type Handler = (exchange: Exchange, parts: Parts) => Response | Promise<Response>;
 
+type Route = [method: "GET" | "POST", path: string, Handler];
+
 /** Everything that this service answers, by method and path. */
-function table({ face }: Parts): [method: "GET" | "POST", path: string, Handler][] {
+function table({ face }: Parts): Route[] {
   const { nsidPrefix } = face;
+  const ask = <Input>(name: string, method: Method<Input>): Route => [
+    "GET",
+    `/xrpc/${nsidPrefix}.${name}`,
+    query(name, method),
+  ];
+  const change = <Input>(name: string, method: Method<Input>): Route => [
+    "POST",
+    `/xrpc/${nsidPrefix}.${name}`,
+    procedure(name, method),
+  ];
   const isReady: Handler = (_, { store, clock }) => ready(store, clock);
   return [
     ["GET", "/", (exchange) => home(exchange, face)],
@@ -29,21 +41,21 @@ function table({ face }: Parts): [method: "GET" | "POST", path: string, Handler]
     ["GET", "/livez", live],
     ["GET", "/readyz", isReady],
     ["GET", "/health", isReady],
-    ["POST", `/xrpc/${nsidPrefix}.getTicket`, procedure("getTicket", getTicket)],
-    ["GET", `/xrpc/${nsidPrefix}.token`, query("token", token)],
-    ["GET", `/xrpc/${nsidPrefix}.getRoom`, query("getRoom", access.getRoom)],
-    ["GET", `/xrpc/${nsidPrefix}.listRooms`, query("listRooms", access.listRooms)],
-    ["GET", `/xrpc/${nsidPrefix}.listEvents`, query("listEvents", access.listEvents)],
-    ["POST", `/xrpc/${nsidPrefix}.putMember`, procedure("putMember", access.putMember)],
-    ["POST", `/xrpc/${nsidPrefix}.removeMember`, procedure("removeMember", access.removeMember)],
-    ["POST", `/xrpc/${nsidPrefix}.setVisibility`, procedure("setVisibility", access.setVisibility)],
-    ["POST", `/xrpc/${nsidPrefix}.ban`, procedure("ban", access.ban)],
-    ["POST", `/xrpc/${nsidPrefix}.unban`, procedure("unban", access.unban)],
-    ["POST", `/xrpc/${nsidPrefix}.transferRoom`, procedure("transferRoom", access.transferRoom)],
-    ["POST", `/xrpc/${nsidPrefix}.deleteRoom`, procedure("deleteRoom", access.deleteRoom)],
-    ["POST", `/xrpc/${nsidPrefix}.createInvite`, procedure("createInvite", access.createInvite)],
-    ["POST", `/xrpc/${nsidPrefix}.redeemInvite`, procedure("redeemInvite", access.redeemInvite)],
-    ["POST", `/xrpc/${nsidPrefix}.revokeInvite`, procedure("revokeInvite", access.revokeInvite)],
+    change("getTicket", getTicket),
+    ask("token", token),
+    ask("getRoom", access.getRoom),
+    ask("listRooms", access.listRooms),
+    ask("listEvents", access.listEvents),
+    change("putMember", access.putMember),
+    change("removeMember", access.removeMember),
+    change("setVisibility", access.setVisibility),
+    change("ban", access.ban),
+    change("unban", access.unban),
+    change("transferRoom", access.transferRoom),
+    change("deleteRoom", access.deleteRoom),
+    change("createInvite", access.createInvite),
+    change("redeemInvite", access.redeemInvite),
+    change("revokeInvite", access.revokeInvite),
     ["GET", "/sync/*", upgrade],
   ];
 }

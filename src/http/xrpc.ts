@@ -31,14 +31,29 @@ export function procedure<Input>(name: string, method: Method<Input>) {
 /** Serves a query: the input is in the URL. */
 export function query<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
-    const params: Record<string, unknown> = Object.fromEntries(exchange.url.searchParams);
+    const params = Object.fromEntries(exchange.url.searchParams);
     const caller = await authenticate(name, exchange, parts, params.did);
     const nsid = `${parts.face.nsidPrefix}.${name}`;
-    // In a URL all is text. What is no number stays none, and the lexicon says so.
-    if (params.limit !== undefined) params.limit = Number(params.limit);
-    const input = await checked((lexicons) => lexicons.assertValidXrpcParams(nsid, params), parts);
+    const input = await checked(
+      (lexicons) => lexicons.assertValidXrpcParams(nsid, withNumbers(lexicons, nsid, params)),
+      parts,
+    );
     return json(await method({ caller, input: input as Input }, parts));
   };
+}
+
+/** In a URL all is text. What should be a number and is none stays none, and the lexicon says so. */
+function withNumbers(
+  lexicons: Lexicons,
+  nsid: string,
+  params: Record<string, string>,
+): Record<string, unknown> {
+  const { parameters } = lexicons.getDefOrThrow(nsid, ["query"]);
+  const read = ([name, text]: [string, string]) => {
+    const isNumber = parameters?.properties?.[name]?.type === "integer";
+    return [name, isNumber ? Number(text) : text];
+  };
+  return Object.fromEntries(Object.entries(params).map(read));
 }
 
 async function authenticate(
