@@ -15,6 +15,12 @@ interface Entry {
   state: string;
 }
 
+/** An entry as it came. */
+interface Heard extends Entry {
+  /** What the state says. */
+  said: unknown;
+}
+
 interface Client {
   /** The connection that the client id belongs to; null once that has gone. */
   owner: Owner | null;
@@ -194,13 +200,15 @@ export class Presence {
   }
 
   /** The entry as others should hear it, or null when they know. */
-  #learn(owner: Owner, { clientId, clock, state }: Entry): Entry | null {
+  #learn(owner: Owner, { clientId, clock, state, said }: Heard): Entry | null {
     const client = this.#clients.get(clientId)!;
     const shifted = clock + client.shift;
     const leaves = shifted === client.clock && state === GONE && client.state !== GONE;
     if (shifted <= client.clock && !leaves) return null;
     client.clock = shifted;
-    client.state = signed(state, owner.did);
+    client.state = owner.did !== undefined && isObject(said)
+      ? JSON.stringify({ ...said, did: owner.did }) // whatever its client says
+      : state;
     return { clientId, clock: shifted + client.lift, state: client.state };
   }
 
@@ -230,11 +238,8 @@ export class Presence {
   }
 }
 
-/** The state with the DID of its connection in it, whatever its client says. What is no object stays as it is. */
-function signed(state: string, did: string | undefined): string {
-  const parsed: unknown = JSON.parse(state);
-  const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
-  return isObject && did !== undefined ? JSON.stringify({ ...parsed, did }) : state;
+function isObject(said: unknown): said is Record<string, unknown> {
+  return typeof said === "object" && said !== null && !Array.isArray(said);
 }
 
 /** Whether a newcomer may be who is there already. What another instance is told, it has checked. */
@@ -272,16 +277,16 @@ function decodeTold(bytes: Uint8Array): Told[] {
 }
 
 /** @throws {BadFrameError} */
-function decodeEntries(bytes: Uint8Array): Entry[] {
+function decodeEntries(bytes: Uint8Array): Heard[] {
   try {
     const decoder = decoding.createDecoder(bytes);
-    const entries: Entry[] = [];
+    const entries: Heard[] = [];
     for (let left = decoding.readVarUint(decoder); left > 0; left--) {
       const clientId = decoding.readVarUint(decoder);
       const clock = decoding.readVarUint(decoder);
       const state = decoding.readVarString(decoder);
-      JSON.parse(state); // every client will parse it: none may choke on it
-      entries.push({ clientId, clock, state });
+      // Every client will parse it: none may choke on it.
+      entries.push({ clientId, clock, state, said: JSON.parse(state) });
     }
     return entries;
   } catch {
