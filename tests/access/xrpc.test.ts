@@ -161,8 +161,8 @@ function listen(kv: Deno.Kv) {
   };
 }
 
-Deno.test("M8: who is taken out loses its socket on another instance, and a reader cannot write there", async () => {
-  using kv = await Deno.openKv(":memory:");
+/** Alice's notes, where Bob has written `hello` on another instance than hers. */
+async function shareNotes(kv: Deno.Kv) {
   const [here, there] = [listen(kv), listen(kv)];
   const alice = await here.peer(ALICE);
   await here.call("putMember", ALICE, { member: BOB, role: "writer" });
@@ -170,6 +170,12 @@ Deno.test("M8: who is taken out loses its socket on another instance, and a read
   bob.text.insert(0, "hello");
   bob.probe(1);
   await bob.hears("ack 1");
+  return { here, alice, bob, stop: () => Promise.all([here.stop(), there.stop()]) };
+}
+
+Deno.test("M8: who is taken out loses its socket on another instance, and a reader cannot write there", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const { here, alice, bob, stop } = await shareNotes(kv);
 
   await here.call("putMember", ALICE, { member: BOB, role: "reader" });
   await bob.hears("role reader");
@@ -181,18 +187,12 @@ Deno.test("M8: who is taken out loses its socket on another instance, and a read
   await alice.hears("ack 2");
   assertEquals(alice.text.toString(), "hello");
   alice.leave();
-  await Promise.all([here.stop(), there.stop()]);
+  await stop();
 });
 
 Deno.test("M13: who is in a room that is deleted is closed with 4404, on every instance", async () => {
   using kv = await Deno.openKv(":memory:");
-  const [here, there] = [listen(kv), listen(kv)];
-  const alice = await here.peer(ALICE);
-  await here.call("putMember", ALICE, { member: BOB, role: "writer" });
-  const bob = await there.peer(BOB);
-  bob.text.insert(0, "hello");
-  bob.probe(1);
-  await bob.hears("ack 1");
+  const { here, alice, bob, stop } = await shareNotes(kv);
   await here.call("deleteRoom", ALICE);
   assertEquals((await alice.isClosed()).code, 4404);
   assertEquals((await bob.isClosed()).code, 4404);
@@ -200,7 +200,7 @@ Deno.test("M13: who is in a room that is deleted is closed with 4404, on every i
     const keys = await Array.fromAsync(kv.list({ prefix: [] }), ({ key }) => key.join(" "));
     return !keys.some((key) => key.includes("notes"));
   });
-  await Promise.all([here.stop(), there.stop()]);
+  await stop();
 });
 
 Deno.test("M13: nobody stays in a deleted room in which nobody had written", async () => {

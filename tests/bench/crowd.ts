@@ -1,10 +1,7 @@
 import { Histogram } from "./histogram.ts";
 import { eachOf, until } from "./pause.ts";
 import { Client, type Place } from "./wire/client.ts";
-import { keystroke } from "./wire/messages.ts";
-
-/** Yjs draws client ids from 32 bits, so nearly all of them take five bytes on the wire. */
-const FIRST_WRITER = 0x4000_0000;
+import { FIRST_WRITER, keystroke } from "./wire/messages.ts";
 
 /** A keystroke's time is kept till this many later ones: no reader is that far behind another. */
 const REMEMBERED = 1 << 14;

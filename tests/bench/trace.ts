@@ -1,4 +1,5 @@
 import * as Y from "yjs";
+import { FIRST_WRITER } from "./wire/messages.ts";
 
 /** A real editing history: https://github.com/josephg/editing-traces. */
 interface Trace {
@@ -32,9 +33,6 @@ export interface History {
 /** Where the traces lie. */
 const FOLDER = Deno.env.get("TESSERA_TRACES") ??
   new URL("../../../shared/traces/", import.meta.url).pathname;
-
-/** In ids of five bytes, as nearly all of Yjs's are. */
-const FIRST_WRITER = 0x4000_0000;
 
 /**
  * Types a trace into documents of Yjs, one a writer, each of which knows at each keystroke just what

@@ -13,6 +13,19 @@ async function meet(...names: string[]) {
   return { rooms, clock, peers };
 }
 
+/** Two instances, and time that passes for both. */
+function apart() {
+  const { store, clock, rooms } = world();
+  const elsewhere = store.another();
+  const others = new Rooms({ store: elsewhere, clock, linger: LINGER });
+  const pass = async (ms: number) => {
+    await settle();
+    clock.advance(ms);
+    await settle();
+  };
+  return { store, elsewhere, clock, rooms, others, pass };
+}
+
 function named(name: string): TestPeer {
   const peer = new TestPeer(`did:${name}`);
   peer.awareness.setLocalState({ name });
@@ -173,15 +186,8 @@ Deno.test("P7: who asks is told who is there", async () => {
 });
 
 Deno.test("P8: who is on another instance is seen within half a second, and gone with it", async () => {
-  const { store, clock, rooms } = world();
-  const elsewhere = store.another();
-  const others = new Rooms({ store: elsewhere, clock, linger: LINGER });
+  const { store, elsewhere, rooms, others, pass } = apart();
   const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
-  const pass = async (ms: number) => {
-    await settle();
-    clock.advance(ms);
-    await settle();
-  };
   alice.announce();
   bob.announce();
   await pass(250);
@@ -230,14 +236,8 @@ Deno.test("P9: who could not be told for its buffer was full is told who has com
 });
 
 Deno.test("P10: what other instances could not be told is told until the store takes it", async () => {
-  const { store, clock, rooms } = world();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const { store, rooms, others, pass } = apart();
   const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
-  const pass = async (ms: number) => {
-    await settle();
-    clock.advance(ms);
-    await settle();
-  };
   alice.announce();
   await pass(250);
   assert(bob.sees.includes("alice"));
@@ -268,21 +268,15 @@ Deno.test("P8: an instance that starts later hears who is there already", async 
 });
 
 Deno.test("P8: who moves from one instance to another is seen all the time", async () => {
-  const { store, clock, rooms } = world();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const { rooms, others, pass } = apart();
   const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(others, "room")];
-  const pass = async () => {
-    await settle();
-    clock.advance(250);
-    await settle();
-  };
   for (const peer of [alice, bob]) peer.announce();
-  await pass();
+  await pass(250);
   bob.join(rooms, "room").announce(); // its old line is not yet found dead
-  await pass();
+  await pass(250);
   assertEquals(alice.sees, ["alice", "bob"]);
   bob.awareness.setLocalState({ name: "bob, moved" });
   bob.announce();
-  await pass();
+  await pass(250);
   assertEquals(alice.sees, ["alice", "bob, moved"]);
 });

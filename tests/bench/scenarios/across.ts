@@ -4,10 +4,10 @@ import { Histogram } from "../histogram.ts";
 import { MeasuringWindow, percentiles } from "../measuring_window.ts";
 import { pause, until } from "../pause.ts";
 import { Client } from "../wire/client.ts";
+import { FIRST_WRITER } from "../wire/messages.ts";
 import type { Scenario } from "./scenario.ts";
 
 const ROOMS = 20;
-const WRITER = 0x4000_0000;
 
 /** From one keystroke to the next, in ms: all rooms together, each is typed in five times a second. */
 const PERIOD = 200 / ROOMS;
@@ -34,7 +34,7 @@ export const across: Scenario = {
     const latency = new Histogram();
     let delivered = 0;
     const rooms = await Promise.all(Array.from({ length: ROOMS }, async (_, n) => {
-      const writer = new Writer(WRITER, await Client.join(here, `across-${n}`));
+      const writer = new Writer(FIRST_WRITER, await Client.join(here, `across-${n}`));
       const reader = await Client.join(there, `across-${n}`);
       reader.onNews = (_, from, to) => {
         delivered += to - from;
@@ -58,7 +58,7 @@ export const across: Scenario = {
     stop.abort();
     await typed;
     await until(
-      () => rooms.every(({ writer, reader }) => reader.has(WRITER, writer.clock)),
+      () => rooms.every(({ writer, reader }) => reader.has(FIRST_WRITER, writer.clock)),
       PATIENCE,
       () => "not all has arrived at the other instance",
     );

@@ -2,11 +2,10 @@ import * as Y from "yjs";
 import type { Running } from "../contenders/contender.ts";
 import { eachOf, pause, until } from "../pause.ts";
 import { Client } from "../wire/client.ts";
-import { step1, update } from "../wire/messages.ts";
+import { FIRST_WRITER, step1, update } from "../wire/messages.ts";
 import { RawSocket } from "../wire/raw_socket.ts";
 import { type Scenario, whoSyncs } from "./scenario.ts";
 
-const AUTHOR = 0x4000_0000;
 const PARAGRAPH = "x".repeat(2_000);
 
 /** In ms. */
@@ -35,14 +34,14 @@ export function large(megabytes: number, crowd: number): Scenario {
       const joined = await peakOf(server, () =>
         eachOf(numbers, crowd, async () => {
           const client = await Client.join(server, ROOM);
-          await until(() => client.has(AUTHOR, length), PATIENCE, () =>
+          await until(() => client.has(FIRST_WRITER, length), PATIENCE, () =>
             client.fault ?? "it did not come");
           client.close();
         }));
       const took = performance.now() - started;
       const unread = await peakOf(server, async () => {
         await eachOf(numbers, crowd, async (n) => {
-          const known = new Map([[AUTHOR, n]]);
+          const known = new Map([[FIRST_WRITER, n]]);
           const socket = await RawSocket.open(server.address(ROOM));
           for (const frame of server.dialect.hello(ROOM)) socket.send(frame);
           socket.send(server.dialect.wrap(ROOM, step1(known)));
@@ -62,7 +61,7 @@ export function large(megabytes: number, crowd: number): Scenario {
 /** Stores a text of so many megabytes, and returns its length. */
 async function upload(server: Running, megabytes: number): Promise<number> {
   const doc = new Y.Doc();
-  doc.clientID = AUTHOR;
+  doc.clientID = FIRST_WRITER;
   const text = doc.getText("text");
   const reader = await Client.join(server, ROOM);
   const writer = await Client.join(server, ROOM);
@@ -71,7 +70,11 @@ async function upload(server: Running, megabytes: number): Promise<number> {
     while (text.length < (n + 1) * 1e6) text.insert(0, PARAGRAPH); // each a struct of its own
     writer.send(update(Y.encodeStateAsUpdate(doc, before)));
   }
-  await until(() => reader.has(AUTHOR, text.length), PATIENCE, () => "the document did not come");
+  await until(
+    () => reader.has(FIRST_WRITER, text.length),
+    PATIENCE,
+    () => "the document did not come",
+  );
   writer.close(); // the reader stays, or who keeps documents in memory forgets this one
   return text.length;
 }

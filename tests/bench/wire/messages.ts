@@ -4,6 +4,9 @@ import * as encoding from "lib0/encoding";
 export const SYNC = 0;
 export const STEP_1 = 0;
 
+/** Yjs draws client ids from 32 bits, so nearly all of them take five bytes on the wire. */
+export const FIRST_WRITER = 0x4000_0000;
+
 const STEP_2 = 1;
 const UPDATE = 2;
 
