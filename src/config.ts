@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { RoomCreation } from "./access/members.ts";
 import type { NsidPrefix } from "./http/parts.ts";
 import type { LogFormat } from "./observe/logging.ts";
+import type { PresenceRules } from "./sync/room_presence.ts";
 
 /** What the environment says. Durations are in milliseconds. */
 export interface Config {
@@ -26,8 +27,11 @@ export interface Config {
   policy: "open" | "members";
   roomCreation: RoomCreation;
   maxSession: number;
+  maxMembers: number;
+  maxRoomsPerDid: number;
   accessRecheck: number;
   roomLinger: number;
+  presence: PresenceRules;
   jwtMaxLifetime: number;
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
   ratePerAddress: number;
@@ -89,8 +93,15 @@ export function readConfig(
     policy: data.ACCESS_POLICY,
     roomCreation: data.ROOM_CREATION,
     maxSession: data.MAX_SESSION,
+    maxMembers: data.MAX_MEMBERS,
+    maxRoomsPerDid: data.MAX_ROOMS_PER_DID,
     accessRecheck: data.ACCESS_RECHECK,
     roomLinger: data.ROOM_LINGER,
+    presence: {
+      maxState: data.PRESENCE_MAX_STATE,
+      maxRate: data.PRESENCE_RATE,
+      ofReaders: data.PRESENCE_OF_READERS,
+    },
     jwtMaxLifetime: data.JWT_MAX_LIFETIME,
     didCacheTimes: {
       fresh: data.DID_CACHE_FRESH,
@@ -179,11 +190,16 @@ const schema = z.object({
   ACCESS_POLICY: z.enum(["open", "members"], "must be open or members").default("open"),
   ROOM_CREATION: z.enum(["anyone", "did-only", "nobody"], "must be anyone, did-only or nobody")
     .default("anyone"),
+  MAX_MEMBERS: wholeNumber(1, 1e6).default(1_000),
+  MAX_ROOMS_PER_DID: wholeNumber(1, 1e9).default(10_000),
   MAX_SESSION: duration.default(12 * 60 * 60_000)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
   ACCESS_RECHECK: duration.default(10 * 60_000)
     .refine((ms) => ms >= 60_000 && ms <= LONGEST_TIMER, "must be from 1m to 24d"),
   ROOM_LINGER: duration.default(60_000),
+  PRESENCE_MAX_STATE: wholeNumber(64, 48 * 1024).default(4_096),
+  PRESENCE_RATE: wholeNumber(1, 1_000).default(30),
+  PRESENCE_OF_READERS: switched.default(true),
   JWT_MAX_LIFETIME: duration.default(5 * 60_000),
   DID_CACHE_FRESH: duration.default(5 * 60_000),
   DID_CACHE_STALE: duration.default(60 * 60_000),

@@ -12,12 +12,19 @@ import { createRoutes } from "./http/routes.ts";
 import { Connections } from "./socket/connections.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
+import type { PresenceRules } from "./sync/room_presence.ts";
 import { Rooms } from "./sync/rooms.ts";
 
 const logger = getLogger(["tessera"]);
 
 /** How long a room stays in memory after its last peer, in ms: a page that reloads finds it warm. */
 const ROOM_LINGER = 60_000;
+
+/**
+ * A cursor, a name and a colour are some 300 bytes, and 4 KiB a hundred times what a line of text says
+ * of itself. Thirty a second are what a screen shows of a pointer: more would only be sent to everyone.
+ */
+const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: 30, ofReaders: true };
 
 /** A working day and a bit, in ms: whoever leaves a page open has proven who they are since. */
 const MAX_SESSION = 12 * 60 * 60_000;
@@ -53,12 +60,17 @@ export interface SyncServiceConfig
   roomCreation?: RoomCreation;
   /** Development only: one bearer token that stands for any DID that a request names. */
   devToken?: string | null;
+  /** With `members`: how many members a room has at most, and how many rooms a DID owns. Default: 1,000; 10,000. */
+  maxMembers?: number;
+  maxRoomsPerDid?: number;
   /** How long a socket may stay open: then 4401, and its client comes back with a new ticket. Default: 12 h. */
   maxSession?: number;
   /** How often the role of everybody, and that their account is still there, is looked at. Default: 10 min. */
   accessRecheck?: number;
   /** How long a room stays in memory after its last peer. Default: 60,000. */
   roomLinger?: number;
+  /** What may be said of presence. Default: 4,096 bytes a client, 30 times a second, also by readers. */
+  presence?: Partial<PresenceRules>;
   clock?: Clock;
 }
 
@@ -110,7 +122,12 @@ async function start(config: SyncServiceConfig, face: Face) {
   const kv = given === null || typeof given === "string" ? await openKv(given) : given;
   const store = new KvRoomStore(kv, clock);
   await store.join();
-  const rooms = new Rooms({ store, clock, linger: config.roomLinger ?? ROOM_LINGER });
+  const rooms = new Rooms({
+    store,
+    clock,
+    linger: config.roomLinger ?? ROOM_LINGER,
+    presence: { ...PRESENCE, ...config.presence },
+  });
   const admin = config.policy === "members"
     ? new RoomAdmin({ kv, store, clock, creation: config.roomCreation })
     : null;

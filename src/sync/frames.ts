@@ -111,6 +111,11 @@ export function awarenessFrame(entries: Uint8Array): Uint8Array {
   });
 }
 
+/** "Tell me who is there on your side." */
+export function queryAwarenessFrame(): Uint8Array {
+  return new Uint8Array([QUERY_AWARENESS]);
+}
+
 function syncFrame(step: number, payload: Uint8Array): Uint8Array {
   return encoding.encode((encoder) => {
     encoding.writeVarUint(encoder, SYNC);

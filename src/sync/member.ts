@@ -24,6 +24,8 @@ export class Member {
   greeted = false;
   /** It was not told of changes of presence, for its buffer was full. */
   missedPresence = false;
+  /** It was told that not all of its presence is shown, and why. */
+  knowsPresenceFault = false;
   /** When it was last sent something. */
   #sentAt: number;
   #gap: Gap | null = null;

@@ -5,6 +5,7 @@
  */
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
+import { decodeUtf8 } from "lib0/string";
 import { BadFrameError } from "./frames.ts";
 
 /** One client's state, as it goes over the wire. */
@@ -15,8 +16,16 @@ interface Entry {
   state: string;
 }
 
-/** An entry as it came. */
-interface Heard extends Entry {
+/** An entry as it came. Most are repetitions of others, and are not looked into. */
+interface Raw {
+  clientId: number;
+  clock: number;
+  /** JSON in UTF-8. */
+  state: Uint8Array;
+}
+
+/** What a connection says of a client of its own. */
+export interface Heard extends Entry {
   /** What the state says. */
   said: unknown;
 }
@@ -48,6 +57,9 @@ class Elsewhere implements Owner {}
 
 const GONE = "null";
 
+/** A page has one for each document, and another after a clash of ids. A flood of them would be kept for long. */
+const MAX_CLIENTS = 32;
+
 /**
  * How many departed clients are remembered. Their clocks make a return news, and keep a late echo of
  * them from raising a ghost; after a thousand more departures no echo is under way any longer.
@@ -64,17 +76,35 @@ export class Presence {
   readonly #elsewhere = new Map<string, Elsewhere>();
   readonly #departed: number[] = [];
 
-  /** `era` is {@linkcode PresenceBoard.era}. */
-  constructor(private readonly era: () => number) {}
+  /** `era` is {@linkcode PresenceBoard.era}; a state has at most `maxState` bytes. */
+  constructor(private readonly era: () => number, private readonly maxState: number) {}
 
   /**
-   * Takes a connection's awareness message. Returns what the others should hear, and what the sender
-   * should: its own states just as it sent them, since a lone y-websocket lives on that echo.
+   * Reads what a connection says of its own clients, and why some of it cannot be shown, if so.
    * Entries for client ids of other connections are passed over: y-websocket repeats what it heard.
    * @throws {BadFrameError}
    */
-  update(owner: Owner, bytes: Uint8Array): { news: Uint8Array | null; echo: Uint8Array | null } {
-    const own = decodeEntries(bytes).filter((entry) => this.#claim(owner, entry));
+  read(owner: Owner, bytes: Uint8Array): { own: Heard[]; fault: string | null } {
+    const own: Heard[] = [];
+    let fault: string | null = null;
+    for (const entry of readEntries(bytes)) {
+      if (!this.#isOrMayBeOf(owner, entry)) continue;
+      const why = this.#faultOf(owner, entry);
+      if (why !== null) {
+        fault = why;
+        continue;
+      }
+      own.push(look(entry));
+      this.#claim(owner, entry);
+    }
+    return { own, fault };
+  }
+
+  /**
+   * Takes what was read. Returns what the others should hear, and what the sender should: its own
+   * states just as it sent them, since a lone y-websocket lives on that echo.
+   */
+  update(owner: Owner, own: Heard[]): { news: Uint8Array | null; echo: Uint8Array | null } {
     const news = own.map((entry) => this.#learn(owner, entry)).filter((entry) => entry !== null);
     return { news: encodeSome(news), echo: encodeSome(own) };
   }
@@ -163,11 +193,32 @@ export class Presence {
     return { clientId, clock: clock + lift, state };
   }
 
-  /** Whether the client id is this connection's, perhaps from now on. */
-  #claim(owner: Owner, { clientId, clock, state }: Entry): boolean {
+  /** Whether the client id is this connection's, or nobody's whom it might be. */
+  #isOrMayBeOf(owner: Owner, { clientId, state }: Raw): boolean {
     const client = this.#clients.get(clientId);
     if (client?.owner === owner) return true;
-    if (state === GONE) return false;
+    if (isGone(state)) return false;
+    if (client === undefined) return true;
+    // A client that comes back, perhaps before its old line was found dead, has used no other id
+    // on its new one. Whoever has one of its own is repeating what it heard.
+    if (this.#owned.has(owner)) return false;
+    return client.owner === null || mayBe(owner, client.owner);
+  }
+
+  /** Why an entry cannot be shown, for the one who sent it. */
+  #faultOf(owner: Owner, { clientId, state }: Raw): string | null {
+    if (state.length > this.maxState) {
+      return `a state has at most ${this.maxState} bytes, and this one has ${state.length}`;
+    }
+    const theirs = this.#owned.get(owner);
+    if (theirs === undefined || theirs.size < MAX_CLIENTS || theirs.has(clientId)) return null;
+    return `a connection has at most ${MAX_CLIENTS} clients`;
+  }
+
+  /** The client id is this connection's, from now on. */
+  #claim(owner: Owner, { clientId, clock }: Raw): void {
+    const client = this.#clients.get(clientId);
+    if (client?.owner === owner) return;
     if (client === undefined) {
       this.#clients.set(clientId, {
         owner,
@@ -177,17 +228,12 @@ export class Presence {
         lift: 0,
       });
     } else {
-      // A client that comes back, perhaps before its old line was found dead, has used no other id
-      // on its new one. Whoever has one of its own is repeating what it heard.
-      if (this.#owned.has(owner)) return false;
-      if (client.owner !== null && !mayBe(owner, client.owner)) return false;
       if (client.owner !== null) this.#owned.get(client.owner)?.delete(clientId);
       client.owner = owner;
       client.shift = Math.max(this.#newShift(), client.clock + client.lift + 1 - clock);
       client.lift = 0;
     }
     this.#owned.set(owner, (this.#owned.get(owner) ?? new Set()).add(clientId));
-    return true;
   }
 
   /**
@@ -199,9 +245,10 @@ export class Presence {
     return 2 * this.era();
   }
 
-  /** The entry as others should hear it, or null when they know. */
+  /** The entry as others should hear it, or null when they know, or it has become another's meanwhile. */
   #learn(owner: Owner, { clientId, clock, state, said }: Heard): Entry | null {
-    const client = this.#clients.get(clientId)!;
+    const client = this.#clients.get(clientId);
+    if (client?.owner !== owner) return null;
     const shifted = clock + client.shift;
     const leaves = shifted === client.clock && state === GONE && client.state !== GONE;
     if (shifted <= client.clock && !leaves) return null;
@@ -272,24 +319,44 @@ function encodeTold(entries: Told[]): Uint8Array {
 
 function decodeTold(bytes: Uint8Array): Told[] {
   const decoder = decoding.createDecoder(bytes);
-  return decodeEntries(decoding.readVarUint8Array(decoder))
-    .map((entry) => ({ ...entry, shift: decoding.readVarUint(decoder) }));
+  return readEntries(decoding.readVarUint8Array(decoder)).map(({ state, ...entry }) => ({
+    ...entry,
+    state: decodeUtf8(state),
+    shift: decoding.readVarUint(decoder),
+  }));
 }
 
 /** @throws {BadFrameError} */
-function decodeEntries(bytes: Uint8Array): Heard[] {
-  try {
+function readEntries(bytes: Uint8Array): Raw[] {
+  return orBadFrame(() => {
     const decoder = decoding.createDecoder(bytes);
-    const entries: Heard[] = [];
+    const entries: Raw[] = [];
     for (let left = decoding.readVarUint(decoder); left > 0; left--) {
       const clientId = decoding.readVarUint(decoder);
       const clock = decoding.readVarUint(decoder);
-      const state = decoding.readVarString(decoder);
-      // Every client will parse it: none may choke on it.
-      entries.push({ clientId, clock, state, said: JSON.parse(state) });
+      entries.push({ clientId, clock, state: decoding.readVarUint8Array(decoder) });
     }
     return entries;
+  });
+}
+
+/** Every client will parse a state: none may choke on it. @throws {BadFrameError} */
+function look({ clientId, clock, state }: Raw): Heard {
+  return orBadFrame(() => {
+    const text = decodeUtf8(state);
+    const said: unknown = JSON.parse(text);
+    return { clientId, clock, state: said === null ? GONE : text, said };
+  });
+}
+
+function orBadFrame<T>(read: () => T): T {
+  try {
+    return read();
   } catch {
     throw new BadFrameError("the awareness message cannot be read");
   }
+}
+
+function isGone(state: Uint8Array): boolean {
+  return state.length === GONE.length && decodeUtf8(state) === GONE;
 }

@@ -35,7 +35,7 @@ import type { Peer } from "./peer.ts";
 import type { StateVector } from "./pieces.ts";
 import { NOBODY } from "./presence.ts";
 import { Rights } from "./rights.ts";
-import { RoomPresence } from "./room_presence.ts";
+import { type PresenceRules, RoomPresence } from "./room_presence.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -82,6 +82,7 @@ export interface RoomOptions {
   store: RoomStore;
   clock: Clock;
   announcer: Announcer;
+  presence: PresenceRules;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
   /** Called when what is stored of the room cannot be served. It is about to close. */
@@ -137,7 +138,7 @@ export class Room {
   #unheard = 0;
   #closed = false;
 
-  constructor({ name, store, clock, announcer, onIdle, onDamage }: RoomOptions) {
+  constructor({ name, store, clock, announcer, presence, onIdle, onDamage }: RoomOptions) {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
@@ -157,6 +158,7 @@ export class Room {
       members: this.#members,
       board: store.presence,
       announcer,
+      rules: presence,
       onFull: () => this.#broadcast.pumpSoon(),
     });
     this.#log = store.log(name);
@@ -321,12 +323,13 @@ export class Room {
   }
 
   #become(member: Member, role: Role | null): void {
-    if (member.rights.role === role) return;
-    const couldWrite = member.rights.mayWrite;
+    const { role: before, mayWrite: couldWrite } = member.rights;
+    if (before === role) return;
     member.rights = new Rights(role); // also of who has gone, and has left something to commit
     if (!this.#members.has(member)) return;
     if (role === null) return this.#castOut(member);
     member.send(roleFrame(role));
+    this.#presence.noteRole(member, before);
     // What it could not write comes up now.
     if (member.rights.mayWrite && !couldWrite) this.#enqueue({ type: "joined", member });
   }

@@ -1,10 +1,12 @@
 import { getLogger } from "@logtape/logtape";
+import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { PresenceBoard } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
-import { awarenessFrame } from "./frames.ts";
+import { awarenessFrame, deniedFrame, queryAwarenessFrame } from "./frames.ts";
 import type { Member } from "./member.ts";
-import { Presence } from "./presence.ts";
+import { Pace } from "./pace.ts";
+import { type Heard, Presence } from "./presence.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -17,6 +19,16 @@ const TELLING_MS = 250;
  */
 const GREETING_MS = 200;
 
+/** What may be said of presence. */
+export interface PresenceRules {
+  /** The most bytes of one client's state. */
+  maxState: number;
+  /** How many messages of one connection a second are passed on. Of what comes in between, the latest. */
+  maxRate: number;
+  /** Whether others see who may only read. */
+  ofReaders: boolean;
+}
+
 /** What a room's presence needs of it. */
 export interface RoomPresenceOptions {
   room: string;
@@ -24,6 +36,7 @@ export interface RoomPresenceOptions {
   members: ReadonlySet<Member>;
   board: PresenceBoard;
   announcer: Announcer;
+  rules: PresenceRules;
   /** A member's buffer is too full for news. */
   onFull(): void;
 }
@@ -32,21 +45,27 @@ export interface RoomPresenceOptions {
 export class RoomPresence {
   readonly #options: RoomPresenceOptions;
   readonly #presence: Presence;
+  readonly #paces = new Map<Member, Pace>();
   #telling: (() => void) | null = null;
   #hearing = false;
   #hearAgain = false;
 
   constructor(options: RoomPresenceOptions) {
     this.#options = options;
-    this.#presence = new Presence(() => options.board.era);
+    this.#presence = new Presence(() => options.board.era, options.rules.maxState);
   }
 
   /** A member says who is there on its side. @throws {BadFrameError} */
   update(member: Member, entries: Uint8Array): void {
-    const { news, echo } = this.#presence.update(member.peer, entries);
-    if (echo !== null) member.send(awarenessFrame(echo));
-    if (news !== null) this.#tell(news, member);
+    if (this.#maySpeak(member)) this.#take(member, entries);
     this.#greet(member);
+  }
+
+  /** A member's role is another now. */
+  noteRole(member: Member, before: Role | null): void {
+    if (this.#options.rules.ofReaders) return;
+    if (!this.#maySpeak(member)) this.leave(member);
+    else if (before === "reader") member.send(queryAwarenessFrame());
   }
 
   /** A newcomer is to be told who is there, soon. */
@@ -67,9 +86,11 @@ export class RoomPresence {
     member.missedPresence = false;
   }
 
-  /** A member has left. */
-  leave({ peer }: Member): void {
-    const news = this.#presence.leave(peer);
+  /** Nobody is there any more on a member's side. */
+  leave(member: Member): void {
+    this.#paces.get(member)?.stop();
+    this.#paces.delete(member);
+    const news = this.#presence.leave(member.peer);
     if (news !== null) this.#tell(news);
   }
 
@@ -107,6 +128,8 @@ export class RoomPresence {
 
   /** The room closes: nobody is told, for nobody is left. */
   disband(): void {
+    for (const pace of this.#paces.values()) pace.stop();
+    this.#paces.clear();
     for (const { peer } of this.#options.members) this.#presence.leave(peer);
   }
 
@@ -114,6 +137,34 @@ export class RoomPresence {
   retire(): void {
     this.#telling?.();
     if (this.#options.announcer.matters(this.#options.room)) this.#announce();
+  }
+
+  #maySpeak({ rights }: Member): boolean {
+    return rights.role !== "reader" || this.#options.rules.ofReaders;
+  }
+
+  #take(member: Member, entries: Uint8Array): void {
+    const { own, fault } = this.#presence.read(member.peer, entries);
+    if (fault !== null && !member.knowsPresenceFault) {
+      member.knowsPresenceFault = true;
+      member.send(deniedFrame(`Not all of your presence is shown: ${fault}.`));
+    }
+    if (own.length > 0) this.#paceOf(member).take(own);
+  }
+
+  #paceOf(member: Member): Pace {
+    const known = this.#paces.get(member);
+    if (known !== undefined) return known;
+    const { clock, rules } = this.#options;
+    const pace = new Pace(clock, 1_000 / rules.maxRate, (own) => this.#pass(member, own));
+    this.#paces.set(member, pace);
+    return pace;
+  }
+
+  #pass(member: Member, own: Heard[]): void {
+    const { news, echo } = this.#presence.update(member.peer, own);
+    if (echo !== null) member.send(awarenessFrame(echo));
+    if (news !== null) this.#tell(news, member);
   }
 
   #greet(member: Member): void {

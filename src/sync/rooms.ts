@@ -5,6 +5,7 @@ import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
 import type { Peer } from "./peer.ts";
 import { Room, type Seat } from "./room.ts";
+import type { PresenceRules } from "./room_presence.ts";
 
 /** How often silent lines are looked for, in ms: often enough for a client that gives up after 30 s. */
 const KEEP_ALIVE_MS = 5_000;
@@ -20,6 +21,7 @@ export interface RoomsOptions {
   clock: Clock;
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
+  presence: PresenceRules;
 }
 
 /** The rooms in memory. They appear with their first peer and go some time after their last. */
@@ -83,11 +85,12 @@ export class Rooms {
   #room(name: string): Room {
     const known = this.#rooms.get(name);
     if (known !== undefined && !known.closed) return known;
-    const { store, clock } = this.#options;
+    const { store, clock, presence } = this.#options;
     const room = new Room({
       name,
       store,
       clock,
+      presence,
       announcer: this.#announcer,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),

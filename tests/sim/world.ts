@@ -4,6 +4,7 @@ import * as Y from "yjs";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
+import { LINGER, PRESENCE } from "../sync/world.ts";
 import { Chance } from "./chance.ts";
 import { Ledger } from "./ledger.ts";
 import { SimPeer, type Surroundings } from "./sim_peer.ts";
@@ -13,7 +14,6 @@ const ROOM = "room";
 
 /** What peers may become; mostly such as may write, or little would happen. */
 const ROLES = ["writer", "writer", "writer", "reader", "reader", null] as const;
-const LINGER = 60_000;
 
 /** In bytes as the peers' buffers count them: what a room lets wait, and some frames on top of it. */
 const MOST_WAITING = 12 * 1024 * 1024;
@@ -242,7 +242,15 @@ class World {
     const store = new SimStore(this.clock, this.chance, [ROOM], first);
     store.onAppend = (update) => this.#judge(update);
     store.onStored = (update) => wordsOf(update).forEach((word) => this.ledger.durable.add(word));
-    return { store, rooms: new Rooms({ store, clock: this.clock, linger: LINGER }) };
+    return {
+      store,
+      rooms: new Rooms({
+        store,
+        clock: this.clock,
+        linger: LINGER,
+        presence: { ...PRESENCE, maxRate: 30 },
+      }),
+    };
   }
 
   /** An instance dies in the midst of whatever it does, and another one starts. */

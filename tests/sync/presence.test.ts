@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { removeAwarenessStates } from "y-protocols/awareness";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
-import { LINGER, settle, world } from "./world.ts";
+import { LINGER, PRESENCE, settle, world } from "./world.ts";
 
 /** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
 async function meet(...names: string[]) {
@@ -17,7 +17,7 @@ async function meet(...names: string[]) {
 function apart() {
   const { store, clock, rooms } = world();
   const elsewhere = store.another();
-  const others = new Rooms({ store: elsewhere, clock, linger: LINGER });
+  const others = new Rooms({ store: elsewhere, clock, linger: LINGER, presence: PRESENCE });
   const pass = async (ms: number) => {
     await settle();
     clock.advance(ms);
@@ -113,7 +113,12 @@ Deno.test("P5: so is who comes to an instance that has never seen it, for those 
   await settle();
   clock.advance(3_000);
   for (const peer of [alice, bob]) peer.leave();
-  const elsewhere = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const elsewhere = new Rooms({
+    store: store.another(),
+    clock,
+    linger: LINGER,
+    presence: PRESENCE,
+  });
   for (const peer of [alice, bob]) peer.join(elsewhere, "room");
   alice.announce();
   await settle();
@@ -132,7 +137,12 @@ Deno.test("P5: who comes back, having forgotten who was there, sees everyone at 
 
 Deno.test("P12: what another instance remembers of a client does not undo what it has become", async () => {
   const { store, clock, rooms } = world();
-  const elsewhere = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const elsewhere = new Rooms({
+    store: store.another(),
+    clock,
+    linger: LINGER,
+    presence: PRESENCE,
+  });
   const bob = named("bob").join(elsewhere, "room");
   const alice = named("alice").join(rooms, "room");
   for (const peer of [alice, bob]) peer.announce();
@@ -257,7 +267,7 @@ Deno.test("P8: an instance that starts later hears who is there already", async 
   const alice = named("alice").join(rooms, "room");
   alice.announce();
   await settle();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER, presence: PRESENCE });
   const bob = named("bob").join(others, "room");
   for (let n = 0; n < 2; n++) {
     await settle();
@@ -279,4 +289,70 @@ Deno.test("P8: who moves from one instance to another is seen all the time", asy
   bob.announce();
   await pass(250);
   assertEquals(alice.sees, ["alice", "bob, moved"]);
+});
+
+Deno.test("P14: a state that is too large is not shown; its client is told why, once, and stays", async () => {
+  const { peers: [alice, bob] } = await meet("alice", "bob");
+  for (const size of [5_000, 6_000]) {
+    alice!.awareness.setLocalState({ name: "alice, with a picture", picture: "x".repeat(size) });
+    alice!.announce();
+  }
+  assertEquals(bob!.sees, ["alice", "bob"]);
+  assertEquals(alice!.heard.filter((what) => what === "denied").length, 1);
+  assertEquals(alice!.closed, null);
+  alice!.awareness.setLocalState({ name: "alice, without" });
+  alice!.announce();
+  assertEquals(bob!.sees, ["alice, without", "bob"]);
+});
+
+Deno.test("P14: a connection that claims a thousand client ids gets thirty-two", async () => {
+  const { peers: [alice, mallory] } = await meet("alice", "mallory");
+  const ids = Array.from({ length: 1_000 }, (_, n) => n + 1);
+  for (const id of ids) {
+    mallory!.awareness.states.set(id, { name: "crowd" });
+    mallory!.awareness.meta.set(id, { clock: 1, lastUpdated: 0 });
+  }
+  for (const id of ids) mallory!.announce([id]);
+  assertEquals(alice!.sees.filter((name) => name === "crowd").length, 31, "and it is there itself");
+});
+
+Deno.test("P15: of a client that moves too fast others see every so often where it is, and where it stops", async () => {
+  const { clock, rooms } = world({ maxRate: 20 });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(rooms, "room")];
+  bob.announce(); // and is told who is there
+  await settle();
+  const seen: number[] = [];
+  bob.awareness.on("update", () => {
+    seen.push(bob.awareness.getStates().get(alice.doc.clientID)!.x as number);
+  });
+  for (let x = 0; x <= 100; x++, clock.advance(5)) {
+    alice.awareness.setLocalState({ name: "alice", x });
+    alice.announce();
+  }
+  clock.advance(100);
+  assertEquals(seen.at(-1), 100);
+  assertEquals(seen.length, 12, "500 ms, at 20 a second, and where it stopped");
+});
+
+Deno.test("P15: who leaves while something of it waits is gone", async () => {
+  const { clock, rooms } = world({ maxRate: 20 });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(rooms, "room")];
+  for (const peer of [alice, alice, bob]) peer.announce();
+  await settle();
+  alice.leave();
+  clock.advance(1_000);
+  assertEquals(bob.sees, ["bob"]);
+});
+
+Deno.test("P16: where readers are not to be seen, who becomes one vanishes, and comes back as a writer", async () => {
+  const { rooms } = world({ ofReaders: false });
+  const [alice, bob] = [named("alice").join(rooms, "room"), named("bob").join(rooms, "room")];
+  for (const peer of [alice, bob]) peer.announce();
+  await settle();
+  assertEquals(bob.sees, ["alice", "bob"]);
+  alice.become("reader");
+  alice.announce();
+  assertEquals([alice.sees, bob.sees], [["alice", "bob"], ["bob"]]);
+  alice.become("writer");
+  assertEquals(bob.sees, ["alice", "bob"], "without waiting for its next movement");
 });

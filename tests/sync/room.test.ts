@@ -5,7 +5,7 @@ import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
-import { gate, LINGER, settle, storedText, world } from "./world.ts";
+import { gate, LINGER, PRESENCE, settle, storedText, world } from "./world.ts";
 
 const MB = 1024 * 1024;
 
@@ -15,7 +15,12 @@ Deno.test("R1: nobody is answered before the document is loaded", async () => {
   await settle();
 
   const elsewhere = store.another();
-  const other = new Rooms({ store: elsewhere, clock: new FakeClock(), linger: LINGER });
+  const other = new Rooms({
+    store: elsewhere,
+    clock: new FakeClock(),
+    linger: LINGER,
+    presence: PRESENCE,
+  });
   const loading = gate(elsewhere, "pull");
   const peer = new TestPeer("did:b").join(other, "room");
   peer.probe(1);
@@ -404,7 +409,7 @@ Deno.test("R10: the log is folded into a snapshot as it grows, beside the edits"
 
 Deno.test("R11: what another instance stores is merged and shown at once, to its own peers as to ours", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER, presence: PRESENCE });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room");
   there.join(others, "room");
@@ -422,7 +427,7 @@ Deno.test("R11: what another instance stores is merged and shown at once, to its
 
 Deno.test("R11: what another instance stored while nobody was here is there for the next peer", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER, presence: PRESENCE });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room");
   there.join(others, "room");
@@ -439,7 +444,7 @@ Deno.test("R11: what another instance stored while nobody was here is there for 
 
 Deno.test("R12: a room that is deleted closes with 4404 everywhere, and nothing of it comes back", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER });
+  const others = new Rooms({ store: store.another(), clock, linger: LINGER, presence: PRESENCE });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room").text.insert(0, "gone");
   there.join(others, "room");

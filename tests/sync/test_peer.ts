@@ -154,6 +154,8 @@ export class TestPeer implements Peer {
       case SYNC_STATUS:
         this.heard.push(`ack ${decoding.readVarUint8Array(decoder)[0]}`);
         return;
+      case QUERY_AWARENESS:
+        return this.announce([...this.awareness.getStates().keys()]);
       default:
         throw new Error(`the room sent a frame of unknown type ${frame[0]}`);
     }

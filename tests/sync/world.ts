@@ -1,15 +1,22 @@
 import * as Y from "yjs";
+import type { PresenceRules } from "../../src/sync/room_presence.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { MemoryStore } from "./memory_store.ts";
 
 export const LINGER = 60_000;
+/** Time stands still in most tests: no rate would let anything through. */
+export const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: Infinity, ofReaders: true };
 
 /** Rooms on a store and a clock that the test owns. */
-export function world() {
+export function world(presence: Partial<PresenceRules> = {}) {
   const store = new MemoryStore();
   const clock = new FakeClock();
-  return { store, clock, rooms: new Rooms({ store, clock, linger: LINGER }) };
+  return {
+    store,
+    clock,
+    rooms: new Rooms({ store, clock, linger: LINGER, presence: { ...PRESENCE, ...presence } }),
+  };
 }
 
 /** Lets everything run that waits for nothing but its turn: the store here needs no more than that. */
