@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
 import { RoomAdmin } from "./access/room_admin.ts";
+import type { RoomLimits } from "./access/room_records.ts";
 import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
 import { devToken } from "./auth/dev_token.ts";
@@ -25,6 +26,12 @@ const ROOM_LINGER = 60_000;
  * of itself. Thirty a second are what a screen shows of a pointer: more would only be sent to everyone.
  */
 const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: 30, ofReaders: true };
+
+/** A room's list is read as a whole by its owner; a community larger than this is public. */
+const MAX_MEMBERS = 1_000;
+
+/** A large community with a room for every thread; a loop that makes rooms ends somewhere. */
+const MAX_ROOMS_PER_DID = 10_000;
 
 /** A working day and a bit, in ms: whoever leaves a page open has proven who they are since. */
 const MAX_SESSION = 12 * 60 * 60_000;
@@ -129,7 +136,7 @@ async function start(config: SyncServiceConfig, face: Face) {
     presence: { ...PRESENCE, ...config.presence },
   });
   const admin = config.policy === "members"
-    ? new RoomAdmin({ kv, store, clock, creation: config.roomCreation })
+    ? new RoomAdmin({ kv, store, clock, creation: config.roomCreation, limits: limitsOf(config) })
     : null;
   const policy = admin?.members ?? policyOf(config);
   const authenticator = authenticatorOf(config, face, kv, clock);
@@ -178,6 +185,13 @@ function faceOf(config: SyncServiceConfig): Face {
     serviceId: config.serviceId ?? "roomy_syncserver",
     nsidPrefix: config.nsidPrefix ?? "chat.roomy.v0.sync",
     corsOrigins: config.corsOrigins ?? "*",
+  };
+}
+
+function limitsOf({ maxMembers, maxRoomsPerDid }: SyncServiceConfig): RoomLimits {
+  return {
+    members: maxMembers ?? MAX_MEMBERS,
+    roomsPerDid: maxRoomsPerDid ?? MAX_ROOMS_PER_DID,
   };
 }
 

@@ -73,7 +73,8 @@ export class Invites {
       if (invite.expiresAt <= this.clock.now()) throw invalid();
       if (role === "owner" || member === "writer" || member === invite.role) return null;
       if (banned) throw forbidden();
-      const { sets, record: changed } = withMember(record, room, caller, invite.role, member);
+      const most = this.records.limits.members;
+      const { sets, record: changed } = withMember(most, record, room, caller, invite.role, member);
       const usesLeft = invite.usesLeft - 1;
       const value = usesLeft > 0 ? { ...invite, usesLeft } : undefined;
       return { record: changed, sets: [...sets, { key, value }] };

@@ -18,9 +18,6 @@ import {
 /** Who may bring rooms into being whose names belong to nobody. Those with a DID's name are that DID's. */
 export type RoomCreation = "anyone" | "did-only" | "nobody";
 
-/** A room's list is read as a whole by its owner; a community larger than this is public. */
-export const MAX_MEMBERS = 1_000;
-
 /** How a room looks to its owner. */
 export interface RoomView {
   owner: string;
@@ -47,7 +44,10 @@ export class Members implements AccessPolicy {
     return (await this.records.look(did, room)).role;
   }
 
-  /** Like `roleOf`, for who wants to come in: a room that nobody has belongs to who comes first. */
+  /**
+   * Like `roleOf`, for who wants to come in: a room that nobody has belongs to who comes first.
+   * @throws {Refusal} TooManyRooms
+   */
   async admit(did: string, room: string): Promise<Role | null> {
     const { record, role } = await this.records.look(did, room);
     if (record !== null || !this.#mayCreate(did, room)) return role;
@@ -117,7 +117,8 @@ export class Members implements AccessPolicy {
   async putMember(caller: string, room: string, did: string, role: MemberRole): Promise<void> {
     await this.#change(caller, room, { what: "putMember", did, role }, async (record) => {
       const member = await this.#member(room, did);
-      return member === role ? null : withMember(record, room, did, role, member);
+      if (member === role) return null;
+      return withMember(this.records.limits.members, record, room, did, role, member);
     });
   }
 
@@ -219,6 +220,7 @@ export class Members implements AccessPolicy {
 
 /** @throws {Refusal} TooManyMembers */
 export function withMember(
+  most: number,
   record: RoomRecord,
   room: string,
   did: string,
@@ -226,8 +228,8 @@ export function withMember(
   before: MemberRole | null,
 ): Change {
   const members = record.members + (before === null ? 1 : 0);
-  if (members > MAX_MEMBERS) {
-    throw new Refusal("TooManyMembers", 400, `A room has at most ${MAX_MEMBERS} members.`);
+  if (members > most) {
+    throw new Refusal("TooManyMembers", 400, `A room has at most ${most} members.`);
   }
   const sets = [memberKey(room, did), roomsOfKey(did, room)].map((key) => ({ key, value: role }));
   return { record: { ...record, members }, sets };

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { Invites } from "./invites.ts";
 import { Members, type RoomCreation } from "./members.ts";
-import { type Changes, forbidden, RoomRecords } from "./room_records.ts";
+import { type Changes, forbidden, type RoomLimits, RoomRecords } from "./room_records.ts";
 
 export interface RoomAdminOptions {
   kv: Deno.Kv;
@@ -10,6 +10,7 @@ export interface RoomAdminOptions {
   clock: Clock;
   /** Default: `anyone`. */
   creation?: RoomCreation;
+  limits: RoomLimits;
 }
 
 /** What owners do with their rooms. */
@@ -19,9 +20,9 @@ export class RoomAdmin {
   readonly #records: RoomRecords;
   readonly #store: RoomAdminOptions["store"];
 
-  constructor({ kv, store, clock, creation }: RoomAdminOptions) {
+  constructor({ kv, store, clock, creation, limits }: RoomAdminOptions) {
     this.#store = store;
-    this.#records = new RoomRecords(kv, store, clock);
+    this.#records = new RoomRecords(kv, store, clock, limits);
     this.members = new Members(this.#records, creation);
     this.invites = new Invites(this.#records, clock);
   }

@@ -49,6 +49,14 @@ export interface AccessEvent {
 /** What an event is about, before it is known who did it and when. */
 export type Deed = Omit<AccessEvent, "by" | "at">;
 
+/** How much there may be of each. */
+export interface RoomLimits {
+  /** Members of a room. */
+  members: number;
+  /** Rooms that a DID owns. */
+  roomsPerDid: number;
+}
+
 /** What is to be written: the room's record, and what goes with it. */
 export interface Change {
   record: RoomRecord;
@@ -86,6 +94,7 @@ export class RoomRecords {
     readonly kv: Deno.Kv,
     private readonly changes: Changes,
     private readonly clock: Clock,
+    readonly limits: RoomLimits,
   ) {}
 
   /** What the store knows of a DID in a room, in one read. */
@@ -110,19 +119,17 @@ export class RoomRecords {
     };
   }
 
-  /** Enters a room for its first owner. Returns whether it was the first. */
+  /** Enters a room for its first owner. Returns whether it was the first. @throws {Refusal} TooManyRooms */
   async create(owner: string, room: string): Promise<boolean> {
     const sets = [{ key: roomsOfKey(owner, room), value: "owner" }];
-    return await this.#commit(room, null, { record: this.#new(owner), sets }, {
-      by: owner,
-      what: "create",
-    });
+    const change = { record: this.#new(owner), sets };
+    return await this.#commit(room, null, change, { by: owner, what: "create" });
   }
 
   /**
    * Makes a change, again and again while others are faster. `make` throws where the caller may not,
    * and returns null where there is nothing to change.
-   * @throws {Refusal} TooBusy, and what `make` throws
+   * @throws {Refusal} TooBusy, TooManyRooms, and what `make` throws
    */
   async change(
     caller: string,
@@ -137,7 +144,7 @@ export class RoomRecords {
       const { owner } = change.record;
       const sets = [...change.sets, { key: roomsOfKey(owner, room), value: "owner" }];
       const event = { ...deed, by: caller };
-      if (await this.#commit(room, look.versionstamp, { ...change, sets }, event)) return;
+      if (await this.#commit(room, look, { ...change, sets }, event)) return;
     }
     throw tooBusy();
   }
@@ -156,25 +163,51 @@ export class RoomRecords {
 
   /** Removes all that is known of a room that was deleted, its record last: until then it has its owner. */
   async forget(room: string): Promise<void> {
-    const { value, versionstamp } = await this.kv.get<RoomRecord>(recordKey(room));
-    if (value === null) return;
     for await (const { key } of this.kv.list({ prefix: memberKey(room) })) {
       await this.kv.atomic().delete(roomsOfKey(String(key.at(-1)), room)).delete(key).commit();
     }
     for await (const { key } of this.kv.list({ prefix: recordKey(room) })) {
       await this.kv.delete(key);
     }
-    await this.changes.commit({
+    for (let isGone = false; !isGone;) isGone = await this.#forgetRecord(room);
+    this.#tell(room);
+  }
+
+  async #forgetRecord(room: string): Promise<boolean> {
+    const { value, versionstamp } = await this.kv.get<RoomRecord>(recordKey(room));
+    if (value === null) return true;
+    const count = await this.#count(value.owner, null);
+    const stamp = await this.changes.commit({
       subject: subjectOf(room),
+      alsoAbout: count.about,
       what: "log",
-      checks: [{ key: recordKey(room), versionstamp }],
-      sets: [recordKey(room), roomsOfKey(value.owner, room)].map((key) => ({
-        key,
-        value: undefined,
-      })),
+      checks: [{ key: recordKey(room), versionstamp }, ...count.checks],
+      sets: [
+        ...[recordKey(room), roomsOfKey(value.owner, room)].map((key) => ({
+          key,
+          value: undefined,
+        })),
+        ...count.sets,
+      ],
       bytes: 0,
     });
-    this.#tell(room);
+    return stamp !== null;
+  }
+
+  /** Counts a room as the one's and no more as the other's. @throws {Refusal} TooManyRooms */
+  async #count(before: string | null, after: string | null): Promise<Counted> {
+    const counted: Counted = { about: [], checks: [], sets: [] };
+    if (before === after) return counted;
+    for (const [did, by] of [[before, -1], [after, 1]] as const) {
+      if (did === null) continue;
+      const { key, value, versionstamp } = await this.kv.get<number>(ownedKey(did));
+      const rooms = (value ?? 0) + by;
+      if (by > 0 && rooms > this.limits.roomsPerDid) throw tooManyRooms(this.limits.roomsPerDid);
+      counted.about.push(`\0rooms of ${did}`);
+      counted.checks.push({ key, versionstamp });
+      counted.sets.push({ key, value: rooms > 0 ? rooms : undefined });
+    }
+    return counted;
   }
 
   #new(owner: string): RoomRecord {
@@ -185,21 +218,24 @@ export class RoomRecords {
   /** Whether it was committed: if not, somebody else was there first. */
   async #commit(
     room: string,
-    versionstamp: string | null,
+    before: Pick<Look, "record" | "versionstamp"> | null,
     { record, sets }: Change,
     event: Omit<AccessEvent, "at">,
   ): Promise<boolean> {
     const key = recordKey(room);
     const events = record.events + 1;
+    const count = await this.#count(before?.record?.owner ?? null, record.owner);
     const stamp = await this.changes.commit({
       subject: subjectOf(room),
+      alsoAbout: count.about,
       what: "log",
-      checks: [{ key, versionstamp }],
+      checks: [{ key, versionstamp: before?.versionstamp ?? null }, ...count.checks],
       sets: [
         { key, value: { ...record, events } },
         { key: eventKey(room, events), value: { ...event, at: this.clock.now() } },
         { key: eventKey(room, events - MAX_EVENTS), value: undefined },
         ...sets,
+        ...count.sets,
       ],
       bytes: 1_024,
     });
@@ -227,6 +263,9 @@ export class RoomRecords {
     for (const onChange of this.#watched.get(room)?.listeners ?? []) onChange();
   }
 }
+
+/** How many rooms somebody owns from now on, to be committed with the reason. */
+type Counted = Pick<RoomChange, "checks" | "sets"> & { about: string[] };
 
 /** Under which name its changes are told: not the room's, whose log would be read for them. */
 function subjectOf(room: string): string {
@@ -263,9 +302,18 @@ export function roomsOfKey(did: string, ...room: string[]): Deno.KvKey {
   return ["rooms of", did, ...room];
 }
 
+/** -> how many rooms a DID owns. */
+function ownedKey(did: string): Deno.KvKey {
+  return ["rooms owned", did];
+}
+
 /** Whoever may not enter a room learns nothing of it. */
 export function forbidden(): Refusal {
   return new Refusal("Forbidden", 403, "Only the owner of the room may do this.");
+}
+
+function tooManyRooms(most: number): Refusal {
+  return new Refusal("TooManyRooms", 400, `Nobody may own more than ${most} rooms.`);
 }
 
 function tooBusy(): Refusal {

@@ -5,6 +5,8 @@ export interface Member {
    * so that both would win.
    */
   subject: string;
+  /** What else it is about. */
+  alsoAbout?: string[];
   checks: Deno.AtomicCheck[];
   /** What to set; a value of undefined deletes. Times in ms. */
   sets: { key: Deno.KvKey; value: unknown; expireIn?: number }[];
@@ -82,16 +84,20 @@ export class GroupCommit<M extends Member = Member> {
     let [checks, bytes] = [0, 0];
     for (const waiting of this.#waiting) {
       const { member } = waiting;
+      const isTaken = subjects.has(member.subject) ||
+        member.alsoAbout?.some((each) => subjects.has(each));
       const checksWith = checks + Math.max(member.checks.length, MIN_CHECKS);
       const bytesWith = bytes + member.bytes;
       const isTooMuch = checksWith > MAX_CHECKS || bytesWith > MAX_BYTES;
-      if (group.length > 0 && (isTooMuch || subjects.has(member.subject))) {
+      if (group.length > 0 && (isTooMuch || isTaken)) {
         left.push(waiting);
       } else {
         group.push(waiting);
         [checks, bytes] = [checksWith, bytesWith];
       }
-      subjects.add(member.subject); // who is left behind is not overtaken by the next about the same
+      // Who is left behind is not overtaken by the next about the same.
+      subjects.add(member.subject);
+      member.alsoAbout?.forEach((each) => subjects.add(each));
     }
     this.#waiting = left;
     return group;
