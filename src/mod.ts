@@ -8,7 +8,7 @@ export type { RoomCreation } from "./access/members.ts";
 export { type AccessPolicy, openPolicy, type Role } from "./access/policy.ts";
 export { atproto, type AtprotoOptions } from "./auth/atproto.ts";
 export type { Authenticator, Call, Caller, Identity } from "./auth/authenticator.ts";
-export type { DidCacheTimes } from "./auth/did_cache.ts";
+export type { DidCacheTimes } from "./did/did_cache.ts";
 export { open } from "./auth/open.ts";
 export { sharedToken } from "./auth/shared_token.ts";
 export { verify } from "./auth/verify.ts";

@@ -1,8 +1,9 @@
 import type { Clock } from "../clock.ts";
+import { DEFAULT_DID_CACHE_TIMES, type DidCacheTimes, KvDidCache } from "../did/did_cache.ts";
+import { didDirectory } from "../did/did_directory.ts";
+import { DidDocuments } from "../did/did_documents.ts";
 import { Refusal } from "../refusal.ts";
 import type { Authenticator, Call, Identity } from "./authenticator.ts";
-import { DEFAULT_DID_CACHE_TIMES, type DidCacheTimes, KvDidCache } from "./did_cache.ts";
-import { didDirectory } from "./did_directory.ts";
 import { networkOf, RateLimit } from "./rate_limit.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { readServiceJwt } from "./service_jwt.ts";
@@ -46,15 +47,27 @@ export interface AtprotoOptions {
  * cheap ones first, and nothing is remembered of a token before its signature is proven.
  */
 export function atproto(options: AtprotoOptions): Authenticator {
-  const { kv, clock, serviceDid, serviceId } = options;
+  return byDocuments(didDocuments(options), options);
+}
+
+/** DID documents, as the options want them. */
+export function didDocuments(
+  { kv, clock, didCacheTimes = DEFAULT_DID_CACHE_TIMES, ...options }: AtprotoOptions,
+): DidDocuments {
   const { plcUrl = "https://plc.directory", allowLocalDids = false } = options;
+  const cache = new KvDidCache(kv, clock, didCacheTimes);
+  return new DidDocuments(cache, didDirectory({ plcUrl, allowLocalDids }), clock);
+}
+
+/** {@linkcode atproto} by documents that others use as well. */
+export function byDocuments(documents: DidDocuments, options: AtprotoOptions): Authenticator {
+  const { kv, clock, serviceDid, serviceId, allowLocalDids = false } = options;
   const { jwtMaxLifetime: maxLifetime = 5 * 60_000 } = options;
   const audiences = [serviceDid, `${serviceDid}#${serviceId}`];
   const perAddress = new RateLimit(options.ratePerAddress ?? 6_000);
   const perDid = new RateLimit(options.ratePerDid ?? 600);
   const replays = new ReplayGuard(kv, clock);
-  const cache = new KvDidCache(kv, clock, options.didCacheTimes ?? DEFAULT_DID_CACHE_TIMES);
-  const keys = new SigningKeys(cache, didDirectory({ plcUrl, allowLocalDids }), clock);
+  const keys = new SigningKeys(documents);
 
   async function authenticate({ token, method, address }: Call): Promise<Identity> {
     await perAddress.spend(networkOf(address));
@@ -69,7 +82,7 @@ export function atproto(options: AtprotoOptions): Authenticator {
     return { did: claims.iss };
   }
 
-  return { authenticate, warm, isGone: (did) => keys.isGone(did) };
+  return { authenticate, warm, isGone: (did) => documents.isGone(did) };
 }
 
 /** @throws {Refusal} BadJwtSignature, 401; or what {@linkcode SigningKeys.get} throws. */

@@ -1,16 +1,9 @@
+import { isHostName } from "../web/host_name.ts";
+
 /** https://web.plc.directory/spec/v0.1/did-plc: 24 characters of lower-case base32. */
 const PLC = /^did:plc:[a-z2-7]{24}$/;
 
 const WEB = "did:web:";
-
-/** One label of a host name: https://www.rfc-editor.org/rfc/rfc1123#section-2.1, in lower case. */
-const LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
-
-/** As in an ATProto handle, the last label starts with a letter: so no IPv4 literal, however spelt, fits. */
-const HOST_NAME = new RegExp(`^(?:${LABEL}\\.)+(?![0-9])${LABEL}$`);
-
-/** The longest name that DNS can carry. */
-const MAX_HOST_NAME = 253;
 
 /** For development, as the reference resolver reads it: no TLS, any port. */
 const LOCAL_WEB = /^did:web:localhost(?:%3A([1-9][0-9]{0,4}))?$/;
@@ -24,11 +17,6 @@ export function isIssuer(iss: string, allowLocalDids: boolean): boolean {
   if (PLC.test(iss)) return true;
   if (allowLocalDids && isLocalWebDid(iss)) return true;
   return iss.startsWith(WEB) && isHostName(iss.slice(WEB.length));
-}
-
-/** Whether `name` is a dotted DNS name in lower case: no address, port, user or escape. */
-export function isHostName(name: string): boolean {
-  return name.length <= MAX_HOST_NAME && HOST_NAME.test(name);
 }
 
 function isLocalWebDid(did: string): boolean {

@@ -4,7 +4,7 @@ import { atproto, type AtprotoOptions } from "../../src/auth/atproto.ts";
 import type { Authenticator } from "../../src/auth/authenticator.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { assertRefused } from "./assert_refused.ts";
-import { FakePlc } from "./fake_plc.ts";
+import { FakePlc } from "../did/fake_plc.ts";
 import {
   type Account,
   documentOf,

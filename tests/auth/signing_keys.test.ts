@@ -1,8 +1,9 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { type DidDocument, DidResolver } from "@atproto/identity";
-import { DEFAULT_DID_CACHE_TIMES as TIMES, KvDidCache } from "../../src/auth/did_cache.ts";
-import type { DidDirectory } from "../../src/auth/did_directory.ts";
-import { timedOut, unreachable, unusable } from "../../src/auth/lookup_failure.ts";
+import { DEFAULT_DID_CACHE_TIMES as TIMES, KvDidCache } from "../../src/did/did_cache.ts";
+import type { DidDirectory } from "../../src/did/did_directory.ts";
+import { DidDocuments } from "../../src/did/did_documents.ts";
+import { timedOut, unreachable, unusable } from "../../src/web/lookup_failure.ts";
 import { SigningKeys } from "../../src/auth/signing_keys.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { assertRefused } from "./assert_refused.ts";
@@ -16,6 +17,7 @@ const SECOND = 1_000;
 /** The keys of a world where the directory gives the answer that a test wants. */
 class World implements DidDirectory, Disposable {
   readonly clock = new FakeClock();
+  readonly documents: DidDocuments;
   readonly keys: SigningKeys;
   readonly cache: KvDidCache;
   /** How often the directory was asked. */
@@ -24,7 +26,8 @@ class World implements DidDirectory, Disposable {
 
   constructor(private kv: Deno.Kv) {
     this.cache = new KvDidCache(kv, this.clock, TIMES);
-    this.keys = new SigningKeys(this.cache, this, this.clock);
+    this.documents = new DidDocuments(this.cache, this, this.clock);
+    this.keys = new SigningKeys(this.documents);
   }
 
   static async open() {
@@ -89,7 +92,13 @@ Deno.test("D2: a look-up behind the answer that fails does no harm", async () =>
   using world = (await World.open()).publish(alice);
   await world.find();
   world.clock.advance(TIMES.fresh);
-  for (const error of [unreachable("down"), unusable("nonsense"), new Error("a bug")]) {
+  for (
+    const error of [
+      unreachable("plc.directory", "down"),
+      unusable("plc.directory", "nonsense"),
+      new Error("a bug"),
+    ]
+  ) {
     assertEquals(await world.fail(error).find(), { key: oldKey, asked: 1 });
     world.clock.advance(30 * SECOND);
   }
@@ -106,13 +115,16 @@ Deno.test("D4: only while the directory can't be reached, a document is used for
   using world = (await World.open()).publish(alice);
   await world.find();
   world.clock.advance(TIMES.stale);
-  assertEquals(await world.fail(unreachable("no route")).find(), { key: oldKey, asked: 1 });
-  assertEquals(await world.fail(timedOut()).find(), { key: oldKey, asked: 1 });
-  await assertRefused(world.fail(unusable("nonsense")).find(), "UpstreamFailure");
+  assertEquals(await world.fail(unreachable("plc.directory", "no route")).find(), {
+    key: oldKey,
+    asked: 1,
+  });
+  assertEquals(await world.fail(timedOut("plc.directory")).find(), { key: oldKey, asked: 1 });
+  await assertRefused(world.fail(unusable("plc.directory", "nonsense")).find(), "UpstreamFailure");
   // The budget of D8 is spent: not asked is not reached.
   assertEquals(await world.find(), { key: oldKey, asked: 0 });
   world.clock.advance(TIMES.max - TIMES.stale - 1);
-  assertEquals(await world.fail(timedOut()).find(), { key: oldKey, asked: 1 });
+  assertEquals(await world.fail(timedOut("plc.directory")).find(), { key: oldKey, asked: 1 });
   world.clock.advance(1);
   await assertRefused(world.find(), "UpstreamTimeout");
 });
@@ -144,7 +156,7 @@ Deno.test("D7: a DID that is no more is refused at once, its document forgotten"
   world.answer(() => Promise.resolve(null));
   await assertRefused(world.find(true), "DidNotFound");
   await assertRefused(world.find(), "DidNotFound");
-  world.fail(unreachable("down")).clock.advance(TIMES.negative);
+  world.fail(unreachable("plc.directory", "down")).clock.advance(TIMES.negative);
   await assertRefused(world.find(), "UpstreamFailure");
 });
 
@@ -163,7 +175,7 @@ Deno.test("D8: one DID is looked up at most 3 times at once, then once in 30 s, 
 });
 
 Deno.test("D8: without a document, a spent budget is a 502 that says how long to wait", async () => {
-  using world = (await World.open()).fail(unreachable("down"));
+  using world = (await World.open()).fail(unreachable("plc.directory", "down"));
   for (let i = 0; i < 3; i++) await assertRefused(world.find(), "UpstreamFailure");
   const refusal = await assertRefused(world.find(), "UpstreamFailure");
   assertEquals([world.asked, refusal.retryAfter], [3, 30]);
@@ -172,7 +184,13 @@ Deno.test("D8: without a document, a spent budget is a 502 that says how long to
 Deno.test("D9: a refresh that brings nothing leaves the key that is cached", async () => {
   using world = (await World.open()).publish(alice);
   await world.find();
-  for (const error of [unreachable("down"), timedOut(), unusable("nonsense")]) {
+  for (
+    const error of [
+      unreachable("plc.directory", "down"),
+      timedOut("plc.directory"),
+      unusable("plc.directory", "nonsense"),
+    ]
+  ) {
     world.clock.advance(30 * SECOND);
     assertEquals(await world.fail(error).find(true), { key: oldKey, asked: 1 });
   }
@@ -258,15 +276,21 @@ Deno.test("D13: the cache stands behind the resolvers of @atproto/identity as we
 
 Deno.test("D14: an account is gone when its directory says so, and not while that cannot be reached", async () => {
   using world = (await World.open()).publish(alice);
-  assertEquals(await world.keys.isGone(alice.did), false);
+  assertEquals(await world.documents.isGone(alice.did), false);
   world.answer(() => Promise.resolve(null));
-  assertEquals([await world.keys.isGone(alice.did), world.asked], [false, 1], "it is fresh");
+  assertEquals([await world.documents.isGone(alice.did), world.asked], [false, 1], "it is fresh");
   world.clock.advance(TIMES.fresh);
-  for (const error of [unreachable(new Error("no route")), timedOut(), unusable("it is odd")]) {
+  for (
+    const error of [
+      unreachable("plc.directory", new Error("no route")),
+      timedOut("plc.directory"),
+      unusable("plc.directory", "it is odd"),
+    ]
+  ) {
     world.fail(error);
-    assertEquals(await world.keys.isGone(alice.did), false);
+    assertEquals(await world.documents.isGone(alice.did), false);
     world.clock.advance(60 * SECOND);
   }
   world.answer(() => Promise.resolve(null));
-  assertEquals(await world.keys.isGone(alice.did), true);
+  assertEquals(await world.documents.isGone(alice.did), true);
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertObjectMatch } from "@std/assert";
 import { systemClock } from "../../src/clock.ts";
 import { type Authenticator, createSyncService, open, sharedToken, verify } from "../../src/mod.ts";
-import { FakePlc } from "../auth/fake_plc.ts";
+import { FakePlc } from "../did/fake_plc.ts";
 import { documentOf, goodToken, makeAccount, plcDid } from "../auth/service_jwt_maker.ts";
 import { ALICE, BOB, connectPeer, DEV_TOKEN, getTicket, StockClient } from "./clients.ts";
 import { ServerProcess } from "./server_process.ts";

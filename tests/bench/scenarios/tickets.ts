@@ -1,5 +1,5 @@
 import { systemClock } from "../../../src/clock.ts";
-import { FakePlc } from "../../auth/fake_plc.ts";
+import { FakePlc } from "../../did/fake_plc.ts";
 import {
   type Account,
   documentOf,

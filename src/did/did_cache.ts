@@ -1,9 +1,10 @@
 import type { CacheResult, DidCache, DidDocument } from "@atproto/identity";
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
-import { MAX_DOCUMENT, tooLarge } from "./bounded_fetch.ts";
+import { tooLarge } from "../web/answer.ts";
+import { DOCUMENT_BOUNDS } from "./document_bounds.ts";
 
-const logger = getLogger(["tessera", "auth"]);
+const logger = getLogger(["tessera", "did"]);
 
 /** How long what we know of a DID is good. All in milliseconds, from the time of the look-up. */
 export interface DidCacheTimes {
@@ -35,7 +36,7 @@ interface Entry {
 
 /**
  * DID documents, and the absence of some, in Deno KV: shared by all machines with the same store. It
- * can stand behind `@atproto/identity`'s own resolvers; ours is {@linkcode SigningKeys}.
+ * can stand behind `@atproto/identity`'s own resolvers; ours is {@linkcode DidDocuments}.
  */
 export class KvDidCache implements DidCache {
   #kv: Deno.Kv;
@@ -106,7 +107,7 @@ export class KvDidCache implements DidCache {
 
 function encode(document: DidDocument): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(document));
-  if (json.length > MAX_DOCUMENT) throw tooLarge();
+  if (json.length > DOCUMENT_BOUNDS.size) throw tooLarge(document.id, DOCUMENT_BOUNDS.size);
   return json;
 }
 

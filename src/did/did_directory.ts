@@ -1,7 +1,8 @@
 import type { DidDocument, DidPlcResolver, DidWebResolver, Fetch } from "@atproto/identity";
-import { boundedFetch, LOOKUP_TIMEOUT } from "./bounded_fetch.ts";
+import { boundedFetch } from "../web/bounded_fetch.ts";
+import { LookupFailure, unusable } from "../web/lookup_failure.ts";
+import { DOCUMENT_BOUNDS } from "./document_bounds.ts";
 import { webFetch } from "./did_web.ts";
-import { LookupFailure, unusable } from "./lookup_failure.ts";
 
 /** Where DID documents come from. */
 export interface DidDirectory {
@@ -23,19 +24,22 @@ export interface DidDirectoryOptions {
   timeout?: number;
 }
 
+const ordinaryFetch: Fetch = boundedFetch(DOCUMENT_BOUNDS);
+
 type Resolver = DidPlcResolver | DidWebResolver;
 
 /** The directory of https://atproto.com/specs/did: did:plc and did:web, by `@atproto/identity`. */
 export function didDirectory(options: DidDirectoryOptions): DidDirectory {
-  const { plcUrl, allowLocalDids, timeout = LOOKUP_TIMEOUT } = options;
+  const { plcUrl, allowLocalDids, timeout = DOCUMENT_BOUNDS.time } = options;
   const web = allowLocalDids ? orLocal(webFetch()) : webFetch();
+  const plcHost = new URL(plcUrl).host;
   let resolvers: { plc: Resolver; web: Resolver } | undefined;
 
   async function load() {
     // Lazy: it costs a cold start a quarter of a second.
     const { DidPlcResolver, DidWebResolver } = await import("@atproto/identity");
     return {
-      plc: new DidPlcResolver(plcUrl, timeout, undefined, boundedFetch),
+      plc: new DidPlcResolver(plcUrl, timeout, undefined, ordinaryFetch),
       web: new DidWebResolver(timeout, undefined, web),
     };
   }
@@ -49,7 +53,8 @@ export function didDirectory(options: DidDirectoryOptions): DidDirectory {
       } catch (error) {
         // What is left is upstream's: not JSON, not a DID document, or the document of another DID.
         if (error instanceof LookupFailure) throw error;
-        throw unusable("it is not a valid DID document of this DID", error);
+        const host = did.startsWith("did:web:") ? did.slice("did:web:".length) : plcHost;
+        throw unusable(host, `it is not a valid DID document of ${did}`, error);
       }
     },
   };
@@ -60,6 +65,6 @@ function orLocal(fetch: Fetch): Fetch {
   return (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const isLocal = url.protocol === "http:" && url.hostname === "localhost";
-    return isLocal ? boundedFetch(input, init) : fetch(input, init);
+    return isLocal ? ordinaryFetch(input, init) : fetch(input, init);
   };
 }

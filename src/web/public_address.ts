@@ -31,7 +31,7 @@ export function guardedLookup(
 ): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname).then((addresses) => {
-      if (!addresses.every(({ address }) => isAllowed(address))) throw notPublic();
+      if (!addresses.every(({ address }) => isAllowed(address))) throw notPublic(hostname);
       const [first] = addresses;
       if (!first) throw new Error("The host name has no address");
       if (options.all) callback(null, addresses);
@@ -40,6 +40,6 @@ export function guardedLookup(
   };
 }
 
-function notPublic() {
-  return unusable("its host has an address that is not on the public Internet");
+function notPublic(host: string) {
+  return unusable(host, "it has an address that is not on the public Internet");
 }

@@ -1,0 +1,24 @@
+import { type Bounds, failureOf, readAnswer } from "./answer.ts";
+
+/** A GET of a URL; every answer is read to its end, or is none. It rejects with a `LookupFailure`. */
+export type BoundedFetch = (
+  input: RequestInfo | URL,
+  init?: { signal?: AbortSignal | null; headers?: HeadersInit },
+) => Promise<Response>;
+
+/** An ordinary fetch, for origins that we chose ourselves, that reads a bounded answer to its end. */
+export function boundedFetch({ size, time }: Bounds): BoundedFetch {
+  return async (input, init) => {
+    const { host } = new URL(input instanceof Request ? input.url : input);
+    const signal = init?.signal ?? AbortSignal.timeout(time);
+    try {
+      const response = await fetch(input, { ...init, signal, redirect: "error" });
+      if (response.status !== 200) await response.body?.cancel();
+      return await readAnswer(host, response.status, response.body ?? empty(), size);
+    } catch (error) {
+      throw failureOf(host, error, signal);
+    }
+  };
+}
+
+async function* empty(): AsyncIterable<Uint8Array> {}
