@@ -1,6 +1,7 @@
 import { isValidDid, isValidNsid } from "@atproto/syntax";
 import type { LogLevel } from "@logtape/logtape";
 import { z } from "zod";
+import type { LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
 import type { NsidPrefix } from "./http/parts.ts";
 import type { LogFormat } from "./observe/logging.ts";
@@ -24,7 +25,8 @@ export interface Config {
   corsOrigins: "*" | string[];
   devToken: string | null;
   allowLocalDids: boolean;
-  policy: "open" | "members";
+  policy: "open" | "members" | "records";
+  listTimes: LibraryTimes;
   roomCreation: RoomCreation;
   maxSession: number;
   maxMembers: number;
@@ -91,6 +93,7 @@ export function readConfig(
     devToken: data.UNSAFE_DEV_TOKEN ?? null,
     allowLocalDids: data.UNSAFE_ALLOW_LOCAL_DIDS,
     policy: data.ACCESS_POLICY,
+    listTimes: { refresh: data.LIST_REFRESH, max: data.LIST_MAX_AGE },
     roomCreation: data.ROOM_CREATION,
     maxSession: data.MAX_SESSION,
     maxMembers: data.MAX_MEMBERS,
@@ -187,9 +190,14 @@ const schema = z.object({
     .regex(TOKEN, "must consist of letters, digits and -._~ so that it can be a sub-protocol")
     .optional(),
   UNSAFE_ALLOW_LOCAL_DIDS: switched.default(false),
-  ACCESS_POLICY: z.enum(["open", "members"], "must be open or members").default("open"),
+  ACCESS_POLICY: z.enum(["open", "members", "records"], "must be open, members or records").default(
+    "open",
+  ),
   ROOM_CREATION: z.enum(["anyone", "did-only", "nobody"], "must be anyone, did-only or nobody")
     .default("anyone"),
+  LIST_REFRESH: duration.default(2_000)
+    .refine((ms) => ms >= 500 && ms <= LONGEST_TIMER, "must be from 500ms to 24d"),
+  LIST_MAX_AGE: duration.default(10 * 60_000),
   MAX_MEMBERS: wholeNumber(1, 1e6).default(1_000),
   MAX_ROOMS_PER_DID: wholeNumber(1, 1e9).default(10_000),
   MAX_SESSION: duration.default(12 * 60 * 60_000)
@@ -224,6 +232,11 @@ const schema = z.object({
   .refine(({ KV_PATH, WORKERS }) => KV_PATH !== ":memory:" || !(WORKERS > 1), {
     path: ["WORKERS"],
     message: "cannot share a store in memory",
+    when: always,
+  })
+  .refine(({ LIST_REFRESH, LIST_MAX_AGE }) => !(LIST_REFRESH > LIST_MAX_AGE), {
+    path: ["LIST_REFRESH"],
+    message: "must not be longer than LIST_MAX_AGE",
     when: always,
   })
   .refine(({ DID_CACHE_FRESH, DID_CACHE_STALE }) => !(DID_CACHE_FRESH > DID_CACHE_STALE), {

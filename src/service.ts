@@ -1,15 +1,19 @@
 import { getLogger } from "@logtape/logtape";
+import { GrantLibrary, type LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
+import { RecordPolicy } from "./access/record_policy.ts";
 import { RoomAdmin } from "./access/room_admin.ts";
 import type { RoomLimits } from "./access/room_records.ts";
-import { atproto, type AtprotoOptions } from "./auth/atproto.ts";
+import { type AtprotoOptions, byDocuments, didDocuments } from "./auth/atproto.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
 import { devToken } from "./auth/dev_token.ts";
 import { Tickets } from "./auth/tickets.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import type { DidDocuments } from "./did/did_documents.ts";
 import type { Exchange, Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
+import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
@@ -26,6 +30,12 @@ const ROOM_LINGER = 60_000;
  * of itself. Thirty a second are what a screen shows of a pointer: more would only be sent to everyone.
  */
 const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: 30, ofReaders: true };
+
+/**
+ * Whether a repository has changed is a small question, and those in a room wait for its owner's word.
+ * A PDS that restarts takes a minute or two; who was taken off a list stays for no longer than this.
+ */
+const LIST_TIMES: LibraryTimes = { refresh: 2_000, max: 10 * 60_000 };
 
 /** A room's list is read as a whole by its owner; a community larger than this is public. */
 const MAX_MEMBERS = 1_000;
@@ -59,10 +69,12 @@ export interface SyncServiceConfig
   /** Who may call. Default: whoever proves to be an ATProto account. */
   auth?: Authenticator;
   /**
-   * What they may do: a policy of yours; `open`, everyone may write everywhere; or `members`, each room
-   * has an owner, who says so. Default: `open`.
+   * What they may do: a policy of yours; `open`, everyone may write everywhere; `members`, each room has
+   * an owner, who says so; or `records`, its owner's repository does. Default: `open`.
    */
-  policy?: AccessPolicy | "open" | "members";
+  policy?: AccessPolicy | "open" | "members" | "records";
+  /** With `records`: how soon a change is noticed, and for how long what was read may stand in. Default: 2 s; 10 min. */
+  listTimes?: LibraryTimes;
   /** With `members`: who may bring rooms into being. Default: `anyone`. */
   roomCreation?: RoomCreation;
   /** Development only: one bearer token that stands for any DID that a request names. */
@@ -123,6 +135,9 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
   };
 }
 
+/** What is needed to deal with the world outside. */
+type Outside = AtprotoOptions & Face;
+
 /** Puts the parts together. */
 async function start(config: SyncServiceConfig, face: Face) {
   const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
@@ -136,10 +151,19 @@ async function start(config: SyncServiceConfig, face: Face) {
     presence: { ...PRESENCE, ...config.presence },
   });
   const admin = config.policy === "members"
-    ? new RoomAdmin({ kv, store, clock, creation: config.roomCreation, limits: limitsOf(config) })
+    ? new RoomAdmin({
+      kv,
+      store,
+      clock,
+      creation: config.roomCreation,
+      limits: limitsOf(config),
+      evict: (room) => rooms.closeDeleted(room),
+    })
     : null;
-  const policy = admin?.members ?? policyOf(config);
-  const authenticator = authenticatorOf(config, face, kv, clock);
+  const outside: Outside = { ...config, ...face, kv, clock };
+  const documents = didDocuments(outside);
+  const policy = admin?.members ?? policyOf(config, documents, outside);
+  const authenticator = authenticatorOf(config, documents, outside);
   const parts: Parts = {
     face,
     authenticator,
@@ -195,17 +219,23 @@ function limitsOf({ maxMembers, maxRoomsPerDid }: SyncServiceConfig): RoomLimits
   };
 }
 
-function policyOf({ policy = "open" }: SyncServiceConfig): AccessPolicy {
-  return typeof policy === "string" ? openPolicy : policy;
+function policyOf(
+  { policy = "open", listTimes: times = LIST_TIMES }: SyncServiceConfig,
+  documents: DidDocuments,
+  { clock, allowLocalDids = false, nsidPrefix }: Outside,
+): AccessPolicy {
+  if (policy !== "records") return typeof policy === "string" ? openPolicy : policy;
+  const repos = new Repos({ documents, clock, allowLocalDids });
+  const collection = `${nsidPrefix}.grant`;
+  return new RecordPolicy(new GrantLibrary({ repos, collection, clock, times }));
 }
 
 function authenticatorOf(
   config: SyncServiceConfig,
-  face: Face,
-  kv: Deno.Kv,
-  clock: Clock,
+  documents: DidDocuments,
+  outside: Outside,
 ): Authenticator {
-  const authenticator = config.auth ?? atproto({ ...config, ...face, kv, clock });
+  const authenticator = config.auth ?? byDocuments(documents, outside);
   return config.devToken ? devToken(config.devToken, authenticator) : authenticator;
 }
 

@@ -11,6 +11,8 @@ export interface RoomAdminOptions {
   /** Default: `anyone`. */
   creation?: RoomCreation;
   limits: RoomLimits;
+  /** Shows out who is in a room of this instance that has just been deleted. */
+  evict?(room: string): void;
 }
 
 /** What owners do with their rooms. */
@@ -19,9 +21,11 @@ export class RoomAdmin {
   readonly invites: Invites;
   readonly #records: RoomRecords;
   readonly #store: RoomAdminOptions["store"];
+  readonly #evict: (room: string) => void;
 
-  constructor({ kv, store, clock, creation, limits }: RoomAdminOptions) {
+  constructor({ kv, store, clock, creation, limits, evict = () => {} }: RoomAdminOptions) {
     this.#store = store;
+    this.#evict = evict;
     this.#records = new RoomRecords(kv, store, clock, limits);
     this.members = new Members(this.#records, creation);
     this.invites = new Invites(this.#records, clock);
@@ -35,6 +39,7 @@ export class RoomAdmin {
   async delete(caller: string, room: string): Promise<void> {
     if (await this.members.roleOf(caller, room) !== "owner") throw forbidden();
     await this.#store.delete(room);
+    this.#evict(room); // other instances see it in the store, unless they knew of nothing there
     await this.#records.forget(room);
   }
 }

@@ -1,5 +1,6 @@
+import { isAccountDid } from "../did/account_did.ts";
 import { Refusal } from "../refusal.ts";
-import { isIssuer } from "./issuer.ts";
+
 import { badJwt, readJwtParts } from "./jwt_parts.ts";
 
 /** What a service JWT must say to be meant for this call. */
@@ -115,7 +116,7 @@ function checkMethod(lxm: unknown, method: string): void {
 }
 
 function readIssuer(iss: unknown, allowLocalDids: boolean): string {
-  if (typeof iss === "string" && isIssuer(iss, allowLocalDids)) return iss;
+  if (typeof iss === "string" && isAccountDid(iss, allowLocalDids)) return iss;
   throw new Refusal(
     "BadJwtIss",
     401,

@@ -2,9 +2,46 @@ import type { LexiconDoc } from "@atproto/lexicon";
 import { accessLexicons } from "./access_lexicons.ts";
 import type { NsidPrefix } from "./parts.ts";
 
-/** The lexicons of our methods (https://atproto.com/specs/lexicon), under this service's namespace. */
+/** Our lexicons (https://atproto.com/specs/lexicon), under this service's namespace. */
 export function lexicons(prefix: NsidPrefix): LexiconDoc[] {
-  return [getTicket(prefix), token(prefix), ...accessLexicons(prefix)];
+  return [getTicket(prefix), token(prefix), ...accessLexicons(prefix), grant(prefix)];
+}
+
+/** No method, but a record that owners of rooms have in their repositories, for `ACCESS_POLICY=records`. */
+function grant(prefix: NsidPrefix): LexiconDoc {
+  return {
+    lexicon: 1,
+    id: `${prefix}.grant`,
+    defs: {
+      main: {
+        type: "record",
+        key: "tid",
+        description:
+          "Gives the members of one of your lists, or everyone, a role in one of your rooms. " +
+          "It has either a list or everyone.",
+        record: {
+          type: "object",
+          required: ["room", "role", "createdAt"],
+          properties: {
+            room: {
+              type: "string",
+              minLength: 1,
+              maxLength: 512,
+              description: "The room's name, which begins with your DID or is an AT-URI of yours.",
+            },
+            role: { type: "string", enum: ["writer", "reader"] },
+            list: {
+              type: "string",
+              format: "at-uri",
+              description: "A list of your own, an app.bsky.graph.list, by its DID.",
+            },
+            everyone: { type: "boolean", const: true },
+            createdAt: { type: "string", format: "datetime" },
+          },
+        },
+      },
+    },
+  };
 }
 
 function getTicket(prefix: NsidPrefix): LexiconDoc {

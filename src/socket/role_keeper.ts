@@ -1,12 +1,19 @@
 import { getLogger } from "@logtape/logtape";
 import type { AccessPolicy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
+import { Close } from "../sync/close.ts";
 import type { Seat } from "../sync/room.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
 /** How soon a policy that failed is asked again, in ms: a change has to be there within two seconds. */
 const RETRY = 500;
+
+/**
+ * Whose role is not known for so long, in ms, is closed: it may have none any more. A policy that cannot
+ * say for a minute is no hiccup, and its client comes back by itself.
+ */
+const PATIENCE = 60_000;
 
 /** Everybody is looked at again in so many slices, lest they all are at once. */
 const SLICES = 60;
@@ -70,6 +77,8 @@ class Watched {
   readonly stop: () => void;
   /** Whose roles are to be looked at. */
   readonly #due = new Set<string>();
+  /** Since when the policy cannot say what the roles of these are. */
+  readonly #unknownSince = new Map<string, number>();
   #checking = false;
 
   constructor(
@@ -91,7 +100,9 @@ class Watched {
   remove(did: string, seat: Seat): void {
     const theirs = this.#seats.get(did);
     theirs?.delete(seat);
-    if (theirs?.size === 0) this.#seats.delete(did);
+    if (theirs?.size !== 0) return;
+    this.#seats.delete(did);
+    this.#unknownSince.delete(did);
   }
 
   /** Looks at everybody's role. */
@@ -119,13 +130,27 @@ class Watched {
     try {
       const { policy, isGone } = this.source;
       const role = await isGone?.(did) ? null : await policy.roleOf(did, this.room);
+      this.#unknownSince.delete(did);
       for (const seat of this.#seats.get(did) ?? []) seat.become(role);
       return true;
     } catch (error) {
-      const { room } = this;
-      logger.warn("the role of {did} in {room} is not known: {error}", { did, room, error });
+      this.#noteUnknown(did, error);
       this.#due.add(did);
       return false;
+    }
+  }
+
+  #noteUnknown(did: string, error: unknown): void {
+    const { room } = this;
+    const now = this.clock.uptime();
+    const since = this.#unknownSince.get(did);
+    if (since === undefined) {
+      this.#unknownSince.set(did, now);
+      logger.warn("the role of {did} in {room} is not known: {error}", { did, room, error });
+    } else if (now - since >= PATIENCE) {
+      for (const seat of this.#seats.get(did) ?? []) {
+        seat.expel(Close.TRY_AGAIN, "what you may do here cannot be found out now");
+      }
     }
   }
 }

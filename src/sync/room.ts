@@ -72,6 +72,8 @@ export interface Seat {
   receive(frame: Uint8Array): void;
   /** From now on the peer has this role; with none it is closed. What is being committed stays. */
   become(role: Role | null): void;
+  /** Closes the peer's connection, whatever its role. */
+  expel(code: number, reason: string): void;
   /** The peer is gone. Resolves once nothing that it sent waits any more: its role counts until then. */
   leave(): Promise<void>;
 }
@@ -184,6 +186,7 @@ export class Room {
     return {
       receive: (frame) => this.#receive(member, frame),
       become: (role) => this.#become(member, role),
+      expel: (code, reason) => this.#expel(member, reason, code),
       leave: async () => {
         this.#leave(member);
         await this.#running;
@@ -220,6 +223,11 @@ export class Room {
     this.#members.clear();
     for (const { peer } of members) peer.close(code, reason);
     this.#tellIfIdle();
+  }
+
+  /** Closes every connection, for good. */
+  closeDeleted(): void {
+    this.close(Close.ROOM_DELETED, "the room was deleted");
   }
 
   /** Lets go of everything. To be called when the room is idle and forgotten. */
@@ -343,9 +351,7 @@ export class Room {
 
   /** What the document holds and the store does not, its senders hold too: they bring it back. */
   #giveUp(error: unknown): void {
-    if (error instanceof RoomDeletedError) {
-      return this.close(Close.ROOM_DELETED, "the room was deleted");
-    }
+    if (error instanceof RoomDeletedError) return this.closeDeleted();
     if (error instanceof DamagedRoomError) this.#onDamage(error);
     else logger.error("room {room} cannot go on: {error}", { room: this.name, error });
     this.close(Close.TRY_AGAIN, "the room cannot be served now");

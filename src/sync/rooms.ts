@@ -50,6 +50,11 @@ export class Rooms {
     return this.#options.clock.uptime() < (this.#damaged.get(name) ?? -Infinity);
   }
 
+  /** The room was deleted: closes it, if it is in memory. */
+  closeDeleted(name: string): void {
+    this.#rooms.get(name)?.closeDeleted();
+  }
+
   /** Seats a peer in a room. */
   join(name: string, peer: Peer): Seat {
     if (this.#shuttingDown) return turnAway(peer, Close.GOING_AWAY, "the service is restarting");
@@ -145,5 +150,6 @@ export class Rooms {
 
 function turnAway(peer: Peer, code: number, reason: string): Seat {
   peer.close(code, reason);
-  return { receive: () => {}, become: () => {}, leave: () => Promise.resolve() };
+  const nothing = () => {};
+  return { receive: nothing, become: nothing, expel: nothing, leave: () => Promise.resolve() };
 }

@@ -1,51 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MemberRole, Visibility } from "../../src/access/room_access.ts";
 import { ownerByName, roleOf } from "../../src/access/room_access.ts";
-import type { RoomCreation } from "../../src/access/members.ts";
-import { RoomAdmin } from "../../src/access/room_admin.ts";
-import type { RoomLimits } from "../../src/access/room_records.ts";
 import { Refusal } from "../../src/refusal.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
-import { FakeClock } from "../fake_clock.ts";
 import { until } from "../until.ts";
+import { membersWorld } from "./members_world.ts";
 
 const [ALICE, BOB, CAROL] = ["did:plc:alice", "did:plc:bob", "did:plc:carol"];
-
-/** Members of rooms in a store of their own; `another` is an instance that shares it. */
-async function world(
-  { creation, limits }: { creation?: RoomCreation; limits?: Partial<RoomLimits> } = {},
-) {
-  const kv = await Deno.openKv(":memory:");
-  const clock = new FakeClock();
-  const stores: KvRoomStore[] = [];
-  const another = async () => {
-    const store = new KvRoomStore(kv, clock);
-    await store.join();
-    stores.push(store);
-    return new RoomAdmin({
-      kv,
-      store,
-      clock,
-      creation,
-      limits: { members: 1_000, roomsPerDid: 10_000, ...limits },
-    });
-  };
-  const admin = await another();
-  return {
-    kv,
-    clock,
-    admin,
-    members: admin.members,
-    invites: admin.invites,
-    another,
-    /** Resolves once the instances know each other. */
-    acquainted: () => until(() => stores.every(({ presence }) => presence.hasOthers)),
-    async [Symbol.asyncDispose]() {
-      await Promise.all(stores.map((store) => store.close()));
-      kv.close();
-    },
-  };
-}
 
 async function refused(what: Promise<unknown>, name: string): Promise<void> {
   assertEquals((await assertRejects(() => what, Refusal)).name, name);
@@ -91,7 +52,7 @@ Deno.test("M2: a name that is an AT-URI or begins with a DID says whose the room
 });
 
 Deno.test("M2: such a room is that DID's, whoever comes first, and nobody's where a handle names it", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   const room = `${ALICE}/notes`;
   assertEquals(await it.members.admit(BOB!, room), null);
   assertEquals(await it.members.admit(ALICE!, room), "owner");
@@ -100,7 +61,7 @@ Deno.test("M2: such a room is that DID's, whoever comes first, and nobody's wher
 });
 
 Deno.test("M3: any other room belongs to who comes first: of fifty at once, on two instances, to one", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   const there = [it.members, (await it.another()).members];
   const roles = await Promise.all(
     Array.from({ length: 50 }, (_, n) => there[n % 2]!.admit(`did:plc:n${n}`, "notes")),
@@ -111,15 +72,15 @@ Deno.test("M3: any other room belongs to who comes first: of fifty at once, on t
 });
 
 Deno.test("M3: with did-only, or nobody, such a room is not brought into being", async () => {
-  await using some = await world({ creation: "did-only" });
+  await using some = await membersWorld({ creation: "did-only" });
   assertEquals(await some.members.admit(ALICE!, "notes"), null);
   assertEquals(await some.members.admit(ALICE!, `${ALICE}/notes`), "owner");
-  await using none = await world({ creation: "nobody" });
+  await using none = await membersWorld({ creation: "nobody" });
   assertEquals(await none.members.admit(ALICE!, "notes"), null);
 });
 
 Deno.test("M4: the owner makes members, changes and removes them; what is repeated changes nothing", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   const roles = () => Promise.all([BOB, CAROL].map((did) => it.members.roleOf(did!, "notes")));
   await it.members.putMember(ALICE!, "notes", BOB!, "writer");
@@ -165,7 +126,7 @@ Deno.test("M4: the owner makes members, changes and removes them; what is repeat
 });
 
 Deno.test("M5: nobody but the owner changes anything, and a room that is not there looks the same", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   await it.members.putMember(ALICE!, "notes", BOB!, "writer");
   for (const room of ["notes", "not there"]) {
@@ -184,7 +145,7 @@ Deno.test("M5: nobody but the owner changes anything, and a room that is not the
 });
 
 Deno.test("M6: an owner cannot be locked out, by itself or by a slip", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   for (const room of ["notes", `${ALICE}/notes`]) {
     await it.members.admit(ALICE!, room);
     await refused(it.members.putMember(ALICE!, room, ALICE!, "reader"), "IsOwner");
@@ -195,7 +156,7 @@ Deno.test("M6: an owner cannot be locked out, by itself or by a slip", async () 
 });
 
 Deno.test("M7: each DID's rooms are listed, page by page, without those that it is banned from", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   for (let n = 0; n < 5; n++) await it.members.admit(ALICE!, `room ${n}`);
   await it.members.admit(BOB!, "bob's");
   await it.members.putMember(BOB!, "bob's", ALICE!, "reader");
@@ -218,7 +179,7 @@ Deno.test("M7: each DID's rooms are listed, page by page, without those that it 
 });
 
 Deno.test("M8: a change is heard on every instance, and two at the same time are both made", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   const { members: there } = await it.another();
   await it.acquainted();
   await it.members.admit(ALICE!, "notes");
@@ -243,7 +204,7 @@ Deno.test("M8: a change is heard on every instance, and two at the same time are
 });
 
 Deno.test("M9: a room has so many members at most, also when they come at once", async () => {
-  await using it = await world({ limits: { members: 20 } });
+  await using it = await membersWorld({ limits: { members: 20 } });
   await it.members.admit(ALICE!, "notes");
   const join = (n: number) => it.members.putMember(ALICE!, "notes", `did:plc:n${n}`, "reader");
   const all = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => join(n)));
@@ -254,7 +215,7 @@ Deno.test("M9: a room has so many members at most, also when they come at once",
 });
 
 Deno.test("M14: a DID owns so many rooms at most, also when it asks for fifty at once, on two instances", async () => {
-  await using it = await world({ limits: { roomsPerDid: 5 } });
+  await using it = await membersWorld({ limits: { roomsPerDid: 5 } });
   const there = (await it.another()).members;
   await it.members.admit(ALICE!, `${ALICE}/named after her`);
   const asked = await Promise.allSettled(Array.from(
@@ -280,7 +241,7 @@ Deno.test("M14: a DID owns so many rooms at most, also when it asks for fifty at
 });
 
 Deno.test("M11: a room is handed over to a member, unless its name says whose it is", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   await refused(it.members.transfer(ALICE!, "notes", BOB!), "NotAMember");
   await it.members.putMember(ALICE!, "notes", BOB!, "reader");
@@ -299,7 +260,7 @@ Deno.test("M11: a room is handed over to a member, unless its name says whose it
 });
 
 Deno.test("M12: an invite with one use, redeemed by fifty at once on two instances, makes one member", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   const there = [it.invites, (await it.another()).invites];
   await it.members.admit(ALICE!, "notes");
   const expiresAt = it.clock.now() + 60_000;
@@ -316,7 +277,7 @@ Deno.test("M12: an invite with one use, redeemed by fifty at once on two instanc
 });
 
 Deno.test("M12: an invite is good until it is used up, expired or revoked, in its own room, and nothing else tells which", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   await it.members.admit(ALICE!, "other");
   const invite = (usesLeft: number, ms = 60_000) =>
@@ -356,7 +317,7 @@ Deno.test("M12: an invite is good until it is used up, expired or revoked, in it
 });
 
 Deno.test("M12: only a hash of an invite is at rest, and a room has a hundred at most", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   const terms = { role: "reader", expiresAt: it.clock.now() + 60_000, usesLeft: 1 } as const;
   const made = [];
@@ -369,7 +330,7 @@ Deno.test("M12: only a hash of an invite is at rest, and a room has a hundred at
 });
 
 Deno.test("M13: a room that its owner deletes leaves no byte in the store, nor in anybody's list", async () => {
-  await using it = await world();
+  await using it = await membersWorld();
   await it.members.admit(ALICE!, "notes");
   await it.members.admit(ALICE!, "other");
   await it.members.putMember(ALICE!, "notes", BOB!, "writer");

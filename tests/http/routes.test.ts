@@ -60,7 +60,7 @@ Deno.test("H3: the lexicons of our methods are served, valid, under the namespac
   assertEquals(names, [
     ...["getTicket", "token", "getRoom", "listRooms", "listEvents", "putMember", "removeMember"],
     ...["setVisibility", "ban", "unban", "transferRoom", "deleteRoom"],
-    ...["createInvite", "redeemInvite", "revokeInvite"],
+    ...["createInvite", "redeemInvite", "revokeInvite", "grant"],
   ]);
   assertEquals(await errorOf(await it.call("/lexicons/com.example.other")), [404, "NotFound"]);
 });

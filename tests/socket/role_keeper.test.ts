@@ -33,6 +33,7 @@ function world() {
       receive: () => {},
       leave: () => Promise.resolve(),
       become: (role) => void told.push(`${name} ${role}`),
+      expel: (code) => void told.push(`${name} closed ${code}`),
     };
     return keeper.keep(did, "room", seat);
   };
@@ -100,6 +101,27 @@ Deno.test("G5: a policy that fails is asked again until it answers", async () =>
   clock.advance(500);
   await settle();
   assertEquals(told, ["alice null"]);
+});
+
+Deno.test("G8: whose role cannot be found out for a minute is closed with 1013", async () => {
+  const { clock, roles, told, come, change, fail } = world();
+  roles.set("alice", "writer");
+  const leave = come("alice");
+  await settle();
+  told.length = 0;
+  fail(true);
+  change("alice", "writer");
+  await settle();
+  for (let ms = 0; ms < 60_000; ms += 500) {
+    assertEquals(told, [], `after ${ms} ms`);
+    clock.advance(500);
+    await settle();
+  }
+  assertEquals(told, ["alice closed 1013"]);
+  leave();
+  clock.advance(500);
+  await settle();
+  assertEquals(clock.next, Infinity, "it goes on for nobody");
 });
 
 Deno.test("G6: within ten minutes everybody is looked at again, whose account is gone too", async () => {

@@ -9,14 +9,14 @@ const WEB = "did:web:";
 const LOCAL_WEB = /^did:web:localhost(?:%3A([1-9][0-9]{0,4}))?$/;
 
 /**
- * Whether `iss` is a DID that can stand for an account (https://atproto.com/specs/did): `did:plc`,
- * or `did:web` with nothing but a host name. A `#fragment` names a labeler or another service of
- * the same DID, not its user. A `did:key` could vouch for itself.
+ * Whether a DID can stand for an account (https://atproto.com/specs/did): `did:plc`, or `did:web`
+ * with nothing but a host name. A `#fragment` names a labeler or another service of the same DID, not
+ * its user. A `did:key` could vouch for itself.
  */
-export function isIssuer(iss: string, allowLocalDids: boolean): boolean {
-  if (PLC.test(iss)) return true;
-  if (allowLocalDids && isLocalWebDid(iss)) return true;
-  return iss.startsWith(WEB) && isHostName(iss.slice(WEB.length));
+export function isAccountDid(did: string, allowLocalDids: boolean): boolean {
+  if (PLC.test(did)) return true;
+  if (allowLocalDids && isLocalWebDid(did)) return true;
+  return did.startsWith(WEB) && isHostName(did.slice(WEB.length));
 }
 
 function isLocalWebDid(did: string): boolean {
