@@ -79,3 +79,17 @@ export class StockClient {
     this.doc.destroy();
   }
 }
+
+/** What y-websocket says on the console while this lives. */
+export class Warnings {
+  readonly heard: string[] = [];
+  readonly #warn = console.warn;
+
+  constructor() {
+    console.warn = (message) => this.heard.push(String(message));
+  }
+
+  [Symbol.dispose](): void {
+    console.warn = this.#warn;
+  }
+}

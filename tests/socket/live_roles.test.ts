@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type AccessPolicy, open, type Role } from "../../src/mod.ts";
 import { startService } from "../http/service.ts";
-import { StockClient } from "../outside/clients.ts";
+import { StockClient, Warnings } from "../outside/clients.ts";
 import { TestPeer } from "../sync/test_peer.ts";
 import { until } from "../until.ts";
 
@@ -61,20 +61,6 @@ Deno.test("G1: a stock y-websocket whose role changes reads on, is told, writes 
   policy.set(bob, null);
   assertEquals(await closed, 4403);
 });
-
-/** What y-websocket says on the console while this lives. */
-class Warnings {
-  readonly heard: string[] = [];
-  readonly #warn = console.warn;
-
-  constructor() {
-    console.warn = (message) => this.heard.push(String(message));
-  }
-
-  [Symbol.dispose](): void {
-    console.warn = this.#warn;
-  }
-}
 
 Deno.test("G7: a session is over after MAX_SESSION, with 4401", async () => {
   await using it = await startService({ auth: open(), devToken: null, maxSession: 60_000 });
