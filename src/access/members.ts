@@ -1,4 +1,5 @@
 import { Refusal } from "../refusal.ts";
+import type { Premise } from "../store/room_store.ts";
 import type { AccessPolicy, Role } from "./policy.ts";
 import { type MemberRole, ownerByName, type Visibility } from "./room_access.ts";
 import {
@@ -53,6 +54,10 @@ export class Members implements AccessPolicy {
     if (record !== null || !this.#mayCreate(did, room)) return role;
     // Somebody else may have been there first.
     return await this.records.create(did, room) ? "owner" : await this.admit(did, room);
+  }
+
+  stateOf(room: string): Promise<Premise> {
+    return this.records.stateOf(room);
   }
 
   watch(room: string, onChange: () => void): () => void {

@@ -1,7 +1,9 @@
+import type { Premise } from "../store/room_store.ts";
+
 /** What a DID may do in a room. */
 export type Role = "owner" | "writer" | "reader";
 
-/** Decides who may do what. */
+/** Decides who may do what. A policy of your own needs no more than `roleOf`. */
 export interface AccessPolicy {
   /** The role of a DID in a room; null when it has none. */
   roleOf(did: string, room: string): Promise<Role | null>;
@@ -14,6 +16,13 @@ export interface AccessPolicy {
    * whichever instance. Returns a function that stops it. A policy whose roles never change needs none.
    */
   watch?(room: string, onChange: () => void): () => void;
+  /**
+   * Something in the store that changes whenever a role in the room may have changed. What a peer writes
+   * is then committed only if it is still as it was before its role was asked for: once a change is
+   * made, nothing that contradicts it is stored, on whichever instance. Without it a change holds
+   * from when it was heard of. Goes with `watch`.
+   */
+  stateOf?(room: string): Promise<Premise>;
 }
 
 /** Everyone who has proven who they are may write everywhere, as in Roomy's original. */

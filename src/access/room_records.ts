@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
 import type { RoomChange } from "../store/kv/feed.ts";
+import type { Premise } from "../store/room_store.ts";
 import type { Role } from "./policy.ts";
 import { type MemberRole, ownerByName, roleOf, type Visibility } from "./room_access.ts";
 
@@ -117,6 +118,12 @@ export class RoomRecords {
       member: member.value,
       banned,
     };
+  }
+
+  /** The room's record, as it is now: no change of the room's access leaves it as it was. */
+  async stateOf(room: string): Promise<Premise> {
+    const { key, versionstamp } = await this.kv.get(recordKey(room));
+    return { key, versionstamp };
   }
 
   /** Enters a room for its first owner. Returns whether it was the first. @throws {Refusal} TooManyRooms */

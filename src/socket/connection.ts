@@ -17,13 +17,15 @@ export interface Admission {
 export class Connection implements Peer {
   readonly did: string;
   readonly role: Role;
+  readonly provisional: boolean;
   readonly #socket: WebSocket;
   readonly #room: string;
   #seat: Seat | null = null;
 
-  constructor(socket: WebSocket, { did, room, role }: Admission) {
+  constructor(socket: WebSocket, { did, room, role }: Admission, provisional: boolean) {
     this.did = did;
     this.role = role;
+    this.provisional = provisional;
     this.#room = room;
     this.#socket = socket;
   }

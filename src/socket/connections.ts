@@ -33,7 +33,11 @@ export class Connections {
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
   admit(socket: WebSocket, admission: Admission): void {
     socket.binaryType = "arraybuffer";
-    const connection = new Connection(socket, admission);
+    const connection = new Connection(
+      socket,
+      admission,
+      this.#options.roles.policy.stateOf !== undefined,
+    );
     this.#open.set(connection, this.#options.clock.uptime());
     this.#stopSweeping ??= this.#sweep();
     socket.onopen = () => {

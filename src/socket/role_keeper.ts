@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { AccessPolicy } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
+import type { Premise } from "../store/room_store.ts";
 import { Close } from "../sync/close.ts";
 import type { Seat } from "../sync/room.ts";
 
@@ -80,6 +81,8 @@ class Watched {
   /** Since when the policy cannot say what the roles of these are. */
   readonly #unknownSince = new Map<string, number>();
   #checking = false;
+  /** What the roles follow from, as it was last seen. */
+  #premise: Premise | undefined;
 
   constructor(
     private readonly room: string,
@@ -118,30 +121,50 @@ class Watched {
     while (this.#due.size > 0) {
       const some = [...this.#due];
       this.#due.clear();
-      const failed = (await Promise.all(some.map((did) => this.#checkOne(did)))).includes(false);
-      if (failed) await new Promise<void>((resolve) => this.clock.after(RETRY, resolve));
+      if (!await this.#checkSome(some)) {
+        await new Promise<void>((resolve) => this.clock.after(RETRY, resolve));
+      }
     }
     this.#checking = false;
   }
 
+  /** Whether the policy could say what all these roles are. */
+  async #checkSome(dids: string[]): Promise<boolean> {
+    const { policy } = this.source;
+    let premise: Premise | undefined;
+    try {
+      premise = await policy.stateOf?.(this.room);
+    } catch (error) {
+      for (const did of dids) this.#noteUnknown(did, error);
+      return false;
+    }
+    // If there is something new, it is new for everybody.
+    const isNews = premise?.versionstamp !== this.#premise?.versionstamp;
+    this.#premise = premise;
+    const due = isNews ? [...this.#seats.keys()] : dids;
+    const known = await Promise.all(due.map((did) => this.#checkOne(did, premise)));
+    return !known.includes(false);
+  }
+
   /** Whether the policy could say what the role is; if not, it is due again. */
-  async #checkOne(did: string): Promise<boolean> {
+  async #checkOne(did: string, premise: Premise | undefined): Promise<boolean> {
     if (!this.#seats.has(did)) return true;
     try {
       const { policy, isGone } = this.source;
       const role = await isGone?.(did) ? null : await policy.roleOf(did, this.room);
       this.#unknownSince.delete(did);
-      for (const seat of this.#seats.get(did) ?? []) seat.become(role);
+      for (const seat of this.#seats.get(did) ?? []) seat.become(role, premise);
       return true;
     } catch (error) {
       this.#noteUnknown(did, error);
-      this.#due.add(did);
       return false;
     }
   }
 
   #noteUnknown(did: string, error: unknown): void {
+    if (!this.#seats.has(did)) return;
     const { room } = this;
+    this.#due.add(did);
     const now = this.clock.uptime();
     const since = this.#unknownSince.get(did);
     if (since === undefined) {

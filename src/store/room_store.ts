@@ -45,11 +45,12 @@ export interface RoomLog {
   /**
    * Appends one update. When this resolves the update is durable. Resolves with what other writers
    * stored in the meantime, as `pull` would have.
-   * After a failure nobody knows whether the update was stored; appending it again is safe, and what
-   * others stored is handed out by whatever succeeds next.
+   * After a failure nobody knows whether the update was stored; appending it again is safe, and if it
+   * was it is handed out, with what others stored, by whatever succeeds next.
    * @throws {RoomDeletedError} when the room was deleted since; nothing was stored then.
+   * @throws {PremiseError} when the premise holds no more; nothing was stored then.
    */
-  append(update: Uint8Array): Promise<Uint8Array[]>;
+  append(update: Uint8Array, premise?: Premise): Promise<Uint8Array[]>;
   /**
    * Replaces everything that this view has handed out and taken in by one snapshot that contains it
    * all. Not to be called while an append or a pull is under way, for then nobody can say what that
@@ -59,6 +60,16 @@ export interface RoomLog {
   compact(snapshot: Uint8Array): Promise<boolean>;
   /** What a reader has to go through after the snapshot, as far as this view knows. */
   readonly size: LogSize;
+}
+
+/**
+ * Something in the store, as it was when it was decided that a write may be made. The write is made
+ * only if it still is.
+ */
+export interface Premise {
+  key: Deno.KvKey;
+  /** Null for what was not there. */
+  versionstamp: string | null;
 }
 
 /** How long a log has grown. */
@@ -91,6 +102,14 @@ export class DamagedRoomError extends Error {
   override readonly name = "DamagedRoomError";
   constructor(readonly room: string, what: string) {
     super(`room ${JSON.stringify(room)} is damaged in the store: ${what}`);
+  }
+}
+
+/** What a write was decided on has changed. */
+export class PremiseError extends Error {
+  override readonly name = "PremiseError";
+  constructor(room: string) {
+    super(`what may be written to room ${JSON.stringify(room)} has changed`);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { Delivery } from "./delivery.ts";
 import type { Document, Reach } from "./document.ts";
 import { step1Frame } from "./frames.ts";
+import type { Premise } from "../store/room_store.ts";
 import type { Peer } from "./peer.ts";
 import { Rights } from "./rights.ts";
 
@@ -15,9 +16,14 @@ interface Gap {
   askedAt: number;
 }
 
+/** A premise that holds no more, and is nobody's. */
+export const REFUTED: Premise = { key: [], versionstamp: "refuted" };
+
 /** A peer in a room, and what the room knows of it. */
 export class Member {
   rights: Rights;
+  /** What its rights follow from; null where they follow from nothing that is in the store. */
+  premise: Premise | null;
   /** What it is still to be sent of the document. */
   readonly delivery: Delivery;
   /** It was told who is there. */
@@ -32,6 +38,7 @@ export class Member {
 
   constructor(readonly peer: Peer, private readonly clock: Clock) {
     this.rights = new Rights(peer.role);
+    this.premise = peer.provisional ? REFUTED : null;
     this.delivery = new Delivery(this);
     this.#sentAt = clock.uptime();
   }

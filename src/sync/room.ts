@@ -1,9 +1,12 @@
 import { getLogger } from "@logtape/logtape";
+import { mergeUpdates } from "yjs";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import {
   type Change,
   DamagedRoomError,
+  type Premise,
+  PremiseError,
   RoomDeletedError,
   type RoomLog,
   type RoomStore,
@@ -30,7 +33,7 @@ import {
   roleFrame,
   step1Frame,
 } from "./frames.ts";
-import { Member } from "./member.ts";
+import { Member, REFUTED } from "./member.ts";
 import type { Peer } from "./peer.ts";
 import type { StateVector } from "./pieces.ts";
 import { NOBODY } from "./presence.ts";
@@ -66,13 +69,19 @@ const HUSH_MS = 50;
 const CAST_OUT_MS = 1_000;
 const NO_ACCESS = "you have no access any more";
 
+/** What trying again does not mend. */
+const IS_FINAL = [DamagedRoomError, RoomDeletedError, PremiseError];
+
 /** One connection's place in a room. */
 export interface Seat {
   /** Takes a frame from the peer. */
   receive(frame: Uint8Array): void;
-  /** From now on the peer has this role; with none it is closed. What is being committed stays. */
-  become(role: Role | null): void;
-  /** Closes the peer's connection, whatever its role. */
+  /**
+   * From now on the peer has this role; with none it is closed. What it writes is committed only while
+   * the premise holds, if there is one, and waits while it does not: a `become` of everybody follows.
+   */
+  become(role: Role | null, premise?: Premise): void;
+  /** Closes the peer's connection, whose role nobody knows. */
   expel(code: number, reason: string): void;
   /** The peer is gone. Resolves once nothing that it sent waits any more: its role counts until then. */
   leave(): Promise<void>;
@@ -125,9 +134,13 @@ export class Room {
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
   readonly #presence: RoomPresence;
-  readonly #log: RoomLog;
+  #log: RoomLog;
   #document: Document | null = null;
   #arrivals: Arrival[] = [];
+  /** What everybody's rights follow from, as it was last heard. Whoever's follow from something else waits. */
+  #premise: Premise = REFUTED;
+  /** Called when somebody's rights are known again. */
+  #waiting: (() => void)[] = [];
   /** The loop that empties `#arrivals`, while it runs. */
   #running: Promise<void> | null = null;
   #compacting = false;
@@ -169,7 +182,8 @@ export class Room {
 
   /** Nobody is here and nothing is under way: the room may be forgotten. */
   get idle(): boolean {
-    return this.#members.size === 0 && this.#running === null && !this.#compacting;
+    const nothingWaits = this.#running === null && this.#arrivals.length === 0;
+    return this.#members.size === 0 && nothingWaits && !this.#compacting;
   }
 
   /** The room lets nobody in any more. */
@@ -185,11 +199,26 @@ export class Room {
     this.#enqueue({ type: "joined", member });
     return {
       receive: (frame) => this.#receive(member, frame),
-      become: (role) => this.#become(member, role),
-      expel: (code, reason) => this.#expel(member, reason, code),
+      become: (role, premise) => {
+        member.premise = premise ?? null;
+        this.#premise = premise ?? REFUTED;
+        this.#become(member, role);
+        this.#resume();
+      },
+      expel: (code, reason) => {
+        member.premise = null;
+        member.rights = new Rights(null);
+        this.#expel(member, reason, code);
+        this.#resume();
+      },
       leave: async () => {
         this.#leave(member);
-        await this.#running;
+        do {
+          await this.#whenSure([member]);
+          await this.#running;
+        } while (
+          this.#arrivals.some((arrival) => "member" in arrival && arrival.member === member)
+        );
       },
     };
   }
@@ -218,6 +247,7 @@ export class Room {
     this.#closed = true;
     this.#unwatch();
     this.#arrivals = [];
+    this.#resume();
     this.#presence.disband();
     const members = [...this.#members];
     this.#members.clear();
@@ -285,18 +315,27 @@ export class Room {
 
   #enqueue(arrival: Arrival): void {
     this.#arrivals.push(arrival);
+    this.#goOn();
+  }
+
+  /** Sees to what has arrived, unless all of it has to wait. */
+  #goOn(): void {
+    if (this.#mustAllWait) return; // a run that had nothing to do would end before it is noted
     this.#running ??= this.#run();
+  }
+
+  get #mustAllWait(): boolean {
+    return this.#arrivals.every((arrival) => this.#mustWait(arrival));
   }
 
   async #run(): Promise<void> {
     try {
       this.#document ??= await this.#load(this.#log);
-      while (this.#arrivals.length > 0) {
+      while (!this.#mustAllWait) {
         // The runtime hands over one frame at a time. Without this, the first of a burst would be
         // committed and broadcast alone: that halved what a busy room delivers.
         await this.#clock.turn();
-        const batch = this.#arrivals.filter((arrival) => this.#isAllowed(arrival));
-        this.#arrivals = [];
+        const batch = this.#takeArrivals().filter((arrival) => this.#isAllowed(arrival));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
         for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
@@ -309,6 +348,41 @@ export class Room {
       this.#running = null;
       this.#tellIfIdle();
     }
+  }
+
+  #takeArrivals(): Arrival[] {
+    const taken: Arrival[] = [];
+    const left: Arrival[] = [];
+    for (const arrival of this.#arrivals) {
+      (this.#mustWait(arrival) ? left : taken).push(arrival);
+    }
+    this.#arrivals = left;
+    return taken;
+  }
+
+  /** Whether it waits till its sender's rights are known again. */
+  #mustWait(arrival: Arrival): boolean {
+    const { type } = arrival;
+    return (type === "update" || type === "syncStatus") && this.#isInDoubt(arrival.member);
+  }
+
+  /** Whether its rights may follow from what holds no more. */
+  #isInDoubt({ premise }: Member): boolean {
+    if (premise === null) return false;
+    return premise === REFUTED || premise.versionstamp !== this.#premise.versionstamp;
+  }
+
+  /** Resolves when the rights of all of these are known, or it does not matter any more. */
+  async #whenSure(members: Iterable<Member>): Promise<void> {
+    while (!this.#closed && [...members].some((member) => this.#isInDoubt(member))) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Goes on with what has waited till somebody's rights are known. */
+  #resume(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#goOn();
   }
 
   /** Whether it may still be done: a role may have changed since it came. */
@@ -404,11 +478,14 @@ export class Room {
 
   /** Builds the document anew, and shows what the store had more of than the document that was there. */
   async #reload(): Promise<void> {
-    const document = await this.#load(this.#store.log(this.name));
+    const log = this.#store.log(this.name);
+    const document = await this.#load(log);
     const missed = await this.#log.pull();
     document.apply(missed);
     this.#document = document;
-    for (const update of missed) this.#broadcast.publish(update);
+    this.#log = log; // which goes on from where the document was read, also if the room was deleted since
+    // Together: whoever falls behind with it has all that the document holds by then.
+    if (missed.length > 0) this.#broadcast.publish(mergeUpdates(missed));
   }
 
   /** Applies updates together, and makes what is new in them durable, then visible. */
@@ -429,11 +506,35 @@ export class Room {
       }
     }
     if (news === null) return;
-    const update = news;
-    const missed = await this.#persistently(() => this.#log.append(update));
     const senders = new Set(updates.map(({ member }) => member));
-    this.#broadcast.publish(update, senders.size === 1 ? updates[0]!.member : undefined);
+    const missed = await this.#append(news, senders);
+    if (missed === null) return await this.#commitAllowed(updates);
+    this.#broadcast.publish(news, senders.size === 1 ? updates[0]!.member : undefined);
     this.#merge(missed);
+  }
+
+  /** Makes an update durable, if all its senders may write at that moment; returns null if not. */
+  async #append(update: Uint8Array, senders: Set<Member>): Promise<Uint8Array[] | null> {
+    while (true) {
+      await this.#whenSure(senders);
+      const all = [...senders];
+      if (this.#closed || !all.every(({ rights }) => rights.mayWrite)) return null;
+      const premise = all.some(({ premise }) => premise !== null) ? this.#premise : undefined;
+      try {
+        return await this.#persistently(() => this.#log.append(update, premise));
+      } catch (error) {
+        if (!(error instanceof PremiseError)) throw error;
+        // Unless the new one was heard of already.
+        if (this.#premise.versionstamp === premise?.versionstamp) this.#premise = REFUTED;
+      }
+    }
+  }
+
+  /** Somebody has lost the right to write what the document holds already. Starts again from the store. */
+  async #commitAllowed(updates: Update[]): Promise<void> {
+    if (this.#closed) return;
+    await this.#reload();
+    await this.#commit(updates.filter((update) => this.#isAllowed(update)));
   }
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */
@@ -458,7 +559,7 @@ export class Room {
       try {
         return await operation();
       } catch (error) {
-        if (error instanceof DamagedRoomError || error instanceof RoomDeletedError) throw error;
+        if (IS_FINAL.some((kind) => error instanceof kind)) throw error;
         logger.warn("the store failed {room}, and is tried again: {error}", {
           room: this.name,
           error,

@@ -4,9 +4,7 @@ export class Ledger {
   era = 0;
   /** Every word that was acknowledged in this era, to whomever. */
   acknowledged = new Set<string>();
-  /** Every word that somebody has ever begun to store: whoever has it may bring it back. */
-  readonly seen = new Set<string>();
-  /** Every word that has ever been durable. */
+  /** Every word that has ever been durable: whoever has it may bring it back. */
   readonly durable = new Set<string>();
   /** Words that were deleted, with the era that they were deleted in. */
   readonly erased = new Map<string, number>();

@@ -1,14 +1,13 @@
 import { removeAwarenessStates } from "y-protocols/awareness";
-import type { Role } from "../../src/access/policy.ts";
 import type { Clock } from "../../src/clock.ts";
 import { Close } from "../../src/sync/close.ts";
 import type { Peer } from "../../src/sync/peer.ts";
-import type { Seat } from "../../src/sync/room.ts";
 import type { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "../sync/test_peer.ts";
 import type { Chance } from "./chance.ts";
 import type { Ledger } from "./ledger.ts";
 import { Line } from "./line.ts";
+import type { Roles } from "./roles.ts";
 
 /** A byte that waits counts as so many, or no buffer here would ever be full. */
 const WEIGHT = 8_000;
@@ -18,6 +17,7 @@ export interface Surroundings {
   clock: Clock;
   chance: Chance;
   ledger: Ledger;
+  roles: Roles;
 }
 
 /** A connection, as the peer sees it. */
@@ -50,10 +50,6 @@ export class SimPeer extends TestPeer {
   mostWaiting = 0;
   /** The era in which it began. */
   readonly born: number;
-  /** What it may do in the room. */
-  rights: Role | null = "writer";
-  /** Its places in rooms, also those whose lines are not known to be dead. */
-  readonly #seats = new Set<Seat>();
   #connection: Connection | null = null;
   #own: string[] = [];
   #probe = 0;
@@ -73,9 +69,7 @@ export class SimPeer extends TestPeer {
 
   /** The same person, after the room was deleted. */
   reborn(): SimPeer {
-    const again = new SimPeer(this.name, this.surroundings, this.#wordsWritten);
-    again.rights = this.rights;
-    return again;
+    return new SimPeer(this.name, this.surroundings, this.#wordsWritten);
   }
 
   /** The instance that it is connected to. */
@@ -87,21 +81,17 @@ export class SimPeer extends TestPeer {
     return this.#connection !== null;
   }
 
-  /** Somebody says what it may do from now on. */
-  override become(role: Role | null): void {
-    this.rights = role;
-    for (const seat of this.#seats) seat.become(role);
-  }
-
   /** Connects to an instance, if it may; both directions take their time, and the way down perhaps much of it. */
   connect(rooms: Rooms, room: string): void {
-    if (this.rights === null) return;
-    const { clock, chance, ledger } = this.surroundings;
+    const { clock, chance, ledger, roles } = this.surroundings;
+    const role = roles.of(this.name);
+    if (role === null) return;
     const up = new Line(clock, chance);
     const down = new Line(clock, chance, chance.once(3) ? 1 + chance.below(5) : 0);
     const there: Peer = {
       did: this.did,
-      role: this.rights,
+      role,
+      provisional: true,
       get buffered() {
         return down.waiting * WEIGHT;
       },
@@ -118,7 +108,7 @@ export class SimPeer extends TestPeer {
     // A room that is not in memory is read: it has all that anybody was ever told is saved.
     const owed = rooms.size === 0 ? ledger.acknowledged : acknowledgedBy(rooms, ledger);
     const seat = rooms.join(room, there);
-    this.#seats.add(seat);
+    const stopKeeping = roles.keep(this.name, seat);
     const connection: Connection = {
       rooms,
       down,
@@ -143,7 +133,7 @@ export class SimPeer extends TestPeer {
         // The other side learns of it later.
         clock.after(chance.below(5_000), async () => {
           await seat.leave();
-          this.#seats.delete(seat);
+          stopKeeping();
         });
       },
     });

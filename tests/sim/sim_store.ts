@@ -18,8 +18,6 @@ const WEIGHT = 100;
  */
 export class SimStore extends MemoryStore {
   health: Health = "well";
-  /** Called with each update when its append begins. */
-  onAppend: (update: Uint8Array) => void = () => {};
 
   constructor(
     private readonly clock: Clock,
@@ -37,10 +35,7 @@ export class SimStore extends MemoryStore {
     const log = super.log(room);
     return {
       pull: () => log.pull(),
-      append: (update) => {
-        this.onAppend(update);
-        return log.append(update);
-      },
+      append: (update, premise) => log.append(update, premise),
       compact: (snapshot) => log.compact(snapshot),
       get size() {
         return heavier(log.size);

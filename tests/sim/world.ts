@@ -7,6 +7,7 @@ import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
 import { LINGER, PRESENCE } from "../sync/world.ts";
 import { Chance } from "./chance.ts";
 import { Ledger } from "./ledger.ts";
+import { Roles } from "./roles.ts";
 import { SimPeer, type Surroundings } from "./sim_peer.ts";
 import { SimStore } from "./sim_store.ts";
 
@@ -40,14 +41,15 @@ class World {
   instances: Instance[] = [];
   /** What was stored and should not have been. */
   readonly wrongs: string[] = [];
-  readonly #judged = new WeakSet<Uint8Array>();
+  readonly roles: Roles;
 
   constructor(seed: number) {
     this.chance = new Chance(seed);
     const count = 1 + this.chance.below(3);
     for (let n = 0; n < count; n++) this.instances.push(this.#start(this.instances[0]?.store));
     const { clock, chance, ledger } = this;
-    const surroundings: Surroundings = { clock, chance, ledger };
+    const roles = this.roles = new Roles(clock, chance, () => this.instances[0]!.store.disk);
+    const surroundings: Surroundings = { clock, chance, ledger, roles };
     this.peers = Array.from(
       { length: 2 + this.chance.below(4) },
       (_, n) => new SimPeer(String.fromCharCode(97 + n), surroundings),
@@ -99,7 +101,7 @@ class World {
       case 12:
       case 13: {
         const role = this.chance.pick(ROLES);
-        this.#note(`${peer.name} becomes ${role}`, () => peer.become(role));
+        this.#note(`${peer.name} becomes ${role}`, () => this.roles.set(peer.name, role));
         break;
       }
       case 8:
@@ -114,16 +116,14 @@ class World {
     await this.pass(this.chance.below(100));
   }
 
-  /** An update is being stored: nobody's word may be new in it who may not write now. */
+  /** An update is stored: nobody's word may be new in it who may not write at this moment. */
   #judge(update: Uint8Array): void {
-    if (this.#judged.has(update)) return; // it is tried again: the commit began when they might
-    this.#judged.add(update);
     for (const word of wordsOf(update)) {
-      const author = this.peers.find(({ name }) => word.startsWith(name))!;
-      if (author.rights !== "writer" && !this.ledger.seen.has(word)) {
-        this.wrongs.push(`${word} was stored, and ${author.name} may not write`);
+      const { name } = this.peers.find(({ name }) => word.startsWith(name))!;
+      if (this.roles.of(name) !== "writer" && !this.ledger.durable.has(word)) {
+        this.wrongs.push(`${word} was stored, and ${name} may not write`);
       }
-      this.ledger.seen.add(word);
+      this.ledger.durable.add(word);
     }
   }
 
@@ -140,7 +140,7 @@ class World {
   /** Everything gets well, everyone comes, and all goes on until nothing happens any more. */
   async heal(): Promise<void> {
     for (const { store } of this.instances) store.health = "well";
-    for (const peer of this.peers) peer.become("writer");
+    for (const { name } of this.peers) this.roles.set(name, "writer");
     // A damaged room is read again after a minute, and who was too slow is cut off after half of one.
     for (let round = 0; round < 8; round++) {
       this.#startOver();
@@ -240,8 +240,7 @@ class World {
 
   #start(first?: SimStore): Instance {
     const store = new SimStore(this.clock, this.chance, [ROOM], first);
-    store.onAppend = (update) => this.#judge(update);
-    store.onStored = (update) => wordsOf(update).forEach((word) => this.ledger.durable.add(word));
+    store.onStored = (update) => this.#judge(update);
     return {
       store,
       rooms: new Rooms({

@@ -5,12 +5,20 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
 import { until } from "../until.ts";
-import { RoomDeletedError, type RoomLog, type RoomStore } from "../../src/store/room_store.ts";
+import {
+  type Premise,
+  PremiseError,
+  RoomDeletedError,
+  type RoomLog,
+  type RoomStore,
+} from "../../src/store/room_store.ts";
 
 /** A fresh store, twice: as two instances of the service would have it open. */
 export interface TwoInstances extends AsyncDisposable {
   ours: RoomStore;
   theirs: RoomStore;
+  /** Changes something in the store that premises can be about. Returns what it is now. */
+  change(key: Deno.KvKey): Promise<Premise>;
 }
 
 const MB = 1024 * 1024;
@@ -157,6 +165,27 @@ export function testRoomStore(engine: string, open: () => Promise<TwoInstances>)
     await ours.publish("room", null);
     assertEquals((await theirs.others("room")).size, 0);
     stop();
+  });
+
+  test("S26: an update is stored only while its premise holds, small or large", async ({ ours, theirs, change }) => {
+    const key = ["premise"];
+    const log = ours.log("room");
+    await log.pull();
+    for (const size of [1, MB]) {
+      const absent = { key: [...key, size, "nothing"], versionstamp: null };
+      await log.append(bytes(size), absent);
+      const first = await change(key);
+      await log.append(bytes(size + 1), first);
+      const second = await change(key);
+      await assertRejects(() => log.append(bytes(size + 2), first), PremiseError);
+      await change(absent.key);
+      await assertRejects(() => log.append(bytes(size + 2), absent), PremiseError);
+      await theirs.log("room").append(bytes(size + 3));
+      await assertRejects(() => log.append(bytes(size + 2), first), PremiseError);
+      assertEquals(await log.append(bytes(size + 4), second), [bytes(size + 3)]);
+    }
+    const stored = (await theirs.log("room").pull()).map(({ length }) => length);
+    assertEquals(stored, [1, 2, 4, 5, MB, MB + 1, MB + 3, MB + 4]);
   });
 }
 

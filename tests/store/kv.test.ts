@@ -21,6 +21,10 @@ testRoomStore("KV", async () => {
   return {
     ours,
     theirs,
+    async change(key) {
+      const { versionstamp } = await kv.set(key, crypto.randomUUID());
+      return { key, versionstamp };
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([ours.close(), theirs.close()]);
       kv.close();

@@ -4,5 +4,6 @@ import { MemoryStore } from "./memory_store.ts";
 testRoomStore("the tests' own store in memory", () => {
   const ours = new MemoryStore();
   const theirs = ours.another();
-  return Promise.resolve({ ours, theirs, [Symbol.asyncDispose]: () => theirs.close() });
+  const change = (key: Deno.KvKey) => Promise.resolve(ours.disk.touch(key));
+  return Promise.resolve({ ours, theirs, change, [Symbol.asyncDispose]: () => theirs.close() });
 });

@@ -1,6 +1,8 @@
 import {
   type Change,
   type LogSize,
+  type Premise,
+  PremiseError,
   type PresenceBoard,
   RoomDeletedError,
   type RoomLog,
@@ -26,6 +28,8 @@ class Disk {
   readonly rooms = new Map<string, Stored>();
   readonly presence = new Map<string, Map<MemoryStore, Uint8Array>>();
   readonly instances = new Set<MemoryStore>();
+  /** What a premise may be about, by its key. */
+  readonly versions = new Map<string, number>();
   era = 0;
   /** How often a room went. */
   deletions = 0;
@@ -33,6 +37,19 @@ class Disk {
   onDelete: (room: string) => void = () => {};
   /** Called when somebody has written to a room who looked before it went, and saw nothing to go. */
   onRevival: (room: string) => void = () => {};
+
+  /** Changes something that premises are about. */
+  touch(key: Deno.KvKey): Premise {
+    const name = JSON.stringify(key);
+    this.versions.set(name, (this.versions.get(name) ?? 0) + 1);
+    return this.premise(key);
+  }
+
+  /** It, as it is now. */
+  premise(key: Deno.KvKey): Premise {
+    const version = this.versions.get(JSON.stringify(key));
+    return { key, versionstamp: version === undefined ? null : String(version) };
+  }
 
   room(name: string): Stored {
     const stored = this.rooms.get(name) ?? { snapshot: null, log: [], seq: 0 };
@@ -179,18 +196,24 @@ class MemoryLog implements RoomLog {
     return this.#handOut();
   }
 
-  async append(update: Uint8Array): Promise<Uint8Array[]> {
+  async append(update: Uint8Array, premise?: Premise): Promise<Uint8Array[]> {
     await this.store.before("append", this.room);
+    if (premise !== undefined) {
+      const { versionstamp } = this.store.disk.premise(premise.key);
+      if (versionstamp !== premise.versionstamp) throw new PremiseError(this.room);
+    }
     const revives = this.#known === null && this.#openedAfter < this.store.disk.deletions;
     this.#look();
-    this.#seen = ++this.#stored.seq;
+    const seq = ++this.#stored.seq;
     this.#known = this.#stored;
-    this.#known.log.push({ seq: this.#seen, update });
+    this.#known.log.push({ seq, update });
     this.store.disk.tell(this.store, this.room, "log");
     this.store.appended.push(update);
     this.store.onStored(update);
     if (revives) this.store.disk.onRevival(this.room);
     await this.store.after("append", this.room);
+    // Only if it is known to be there: else it is read as if it were another's.
+    this.#seen = Math.max(this.#seen, seq);
     return this.#handOut();
   }
 

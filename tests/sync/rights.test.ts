@@ -141,3 +141,62 @@ Deno.test("G3: a reader that is made a writer while the room is being loaded har
   await settle();
   assertEquals(await storedText(store, "room"), "kept");
 });
+
+Deno.test("G9: what is written waits till the role of its author is confirmed", async () => {
+  const { store, rooms } = world();
+  const premise = store.disk.touch(["access"]);
+  const bob = new TestPeer("did:b", "writer", true).join(rooms, "room");
+  bob.text.insert(0, "1");
+  bob.probe(1);
+  await settle();
+  assertEquals([store.appended.length, bob.heard.includes("ack 1")], [0, false]);
+  assert(bob.heard.includes("step2"), "what it may read does not wait");
+  bob.become("writer", premise);
+  await settle();
+  assertEquals([await storedText(store, "room"), bob.heard.includes("ack 1")], ["1", true]);
+});
+
+Deno.test("G9: who loses the right to write while a commit is in flight writes nothing with it; others do", async () => {
+  const { store, rooms } = world();
+  const peers = ["did:a", "did:b"].map((did) => new TestPeer(did, "writer", true));
+  const [alice, bob] = peers;
+  for (const peer of peers) {
+    peer.join(rooms, "room").become("writer", store.disk.premise(["access"]));
+  }
+  await settle();
+  const commit = gate(store, "append");
+  bob!.text.insert(0, "1");
+  alice!.text.insert(0, "2");
+  alice!.probe(1);
+  await settle();
+  const premise = store.disk.touch(["access"]);
+  commit.open();
+  await settle();
+  assertEquals(store.appended.length, 0, "until it is known who may write now");
+  alice!.become("writer", premise);
+  bob!.become("reader", premise);
+  await settle();
+  assertEquals([alice!.text.toString(), await storedText(store, "room")], ["2", "2"]);
+  assert(alice!.heard.includes("ack 1"));
+  assertEquals(bob!.heard.filter((what) => /role|denied/.test(what)), ["role reader", "denied"]);
+  assertEquals(bob!.text.toString().length, 2, "it keeps what it wrote");
+});
+
+Deno.test("G9: a change that takes nothing from whoever is writing costs no reading of the room", async () => {
+  const { store, rooms } = world();
+  const bob = new TestPeer("did:b", "writer", true).join(rooms, "room");
+  bob.become("writer", store.disk.premise(["access"]));
+  await settle();
+  const { pulls } = store;
+  const commit = gate(store, "append");
+  bob.text.insert(0, "1");
+  bob.probe(1);
+  await settle();
+  const premise = store.disk.touch(["access"]);
+  commit.open();
+  await settle();
+  bob.become("writer", premise);
+  await settle();
+  assertEquals(store.pulls, pulls);
+  assertEquals([await storedText(store, "room"), bob.heard.includes("ack 1")], ["1", true]);
+});

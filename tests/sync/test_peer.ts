@@ -4,6 +4,7 @@ import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from "y-protoc
 import * as syncProtocol from "y-protocols/sync";
 import * as Y from "yjs";
 import type { Role } from "../../src/access/policy.ts";
+import type { Premise } from "../../src/store/room_store.ts";
 import type { Peer } from "../../src/sync/peer.ts";
 import type { Rooms } from "../../src/sync/rooms.ts";
 import type { Seat } from "../../src/sync/room.ts";
@@ -33,7 +34,11 @@ export class TestPeer implements Peer {
   #seat: Line | null = null;
   #news = Promise.withResolvers<void>();
 
-  constructor(readonly did: string, readonly role: Role = "writer") {
+  constructor(
+    readonly did: string,
+    readonly role: Role = "writer",
+    readonly provisional = false,
+  ) {
     // y-protocols' awareness renews itself on a timer of its own, which no test here needs.
     clearInterval(this.awareness._checkInterval as unknown as number);
     this.doc.on("update", (update: Uint8Array, origin: unknown) => {
@@ -74,9 +79,9 @@ export class TestPeer implements Peer {
     return this.closed;
   }
 
-  /** Its role is changed. */
-  become(role: Role | null): void {
-    this.#seat?.become?.(role);
+  /** Its role is changed, or confirmed. */
+  become(role: Role | null, premise?: Premise): void {
+    this.#seat?.become?.(role, premise);
   }
 
   leave(): void {

@@ -1,4 +1,11 @@
-import { DamagedRoomError, type LogSize, RoomDeletedError, type RoomLog } from "../room_store.ts";
+import {
+  DamagedRoomError,
+  type LogSize,
+  type Premise,
+  PremiseError,
+  RoomDeletedError,
+  type RoomLog,
+} from "../room_store.ts";
 import type { Clock } from "../../clock.ts";
 import { chunkCount, type LooseBlob, readBlob, writeBlob } from "./blobs.ts";
 import type { RoomChange } from "./feed.ts";
@@ -60,10 +67,11 @@ export class KvRoomLog implements RoomLog {
     });
   }
 
-  append(update: Uint8Array): Promise<Uint8Array[]> {
+  append(update: Uint8Array, premise?: Premise): Promise<Uint8Array[]> {
+    const premises = premise === undefined ? [] : [premise];
     return this.#inTurn(async () => {
-      if (update.length <= INLINE_BYTES) await this.#append(seal(update), update.length);
-      else await this.#appendBlob(await this.#writeBlob(update));
+      if (update.length <= INLINE_BYTES) await this.#append(update, premises);
+      else await this.#appendBlob(await this.#writeBlob(update), premises);
       return this.#handOut();
     });
   }
@@ -92,22 +100,35 @@ export class KvRoomLog implements RoomLog {
     return writeBlob(this.kv, this.room, bytes, this.clock.now());
   }
 
-  async #append(entry: Uint8Array, bytes: number): Promise<void> {
-    while (!await this.#commitEntry(entry, bytes)) await this.#pull();
+  async #append(update: Uint8Array, premises: Premise[]): Promise<void> {
+    const entry = seal(update);
+    const also = { checks: premises, sets: [] };
+    while (!await this.#commitEntry(entry, update.length, also)) await this.#goOn(premises);
   }
 
-  async #appendBlob({ ref, unfinished }: LooseBlob): Promise<void> {
+  async #appendBlob({ ref, unfinished }: LooseBlob, premises: Premise[]): Promise<void> {
     const entry = sealRecord(ref);
-    while (!await this.#commitEntry(entry, ref.bytes, adopt(unfinished))) {
-      await this.#pull();
+    const { checks, sets } = adopt(unfinished);
+    const also = { checks: [...checks, ...premises], sets };
+    while (!await this.#commitEntry(entry, ref.bytes, also)) {
+      await this.#goOn(premises);
       const { versionstamp } = await this.kv.get(unfinished.key);
       if (versionstamp === unfinished.versionstamp) continue;
       throw new Error(`an update of ${JSON.stringify(this.room)} was swept away before its commit`);
     }
   }
 
-  /** Whether the entry is in. If not, the head has moved and must be pulled first. */
-  async #commitEntry(entry: Uint8Array, bytes: number, also: Changes = NOTHING): Promise<boolean> {
+  /** A commit was refuted: catches up with the head, if that is all. @throws {PremiseError} */
+  async #goOn(premises: Premise[]): Promise<void> {
+    for (const { key, versionstamp } of premises) {
+      const now = await this.kv.get(key);
+      if (now.versionstamp !== versionstamp) throw new PremiseError(this.room);
+    }
+    await this.#pull();
+  }
+
+  /** Whether the entry is in. If not, the head has moved, or something else that was checked. */
+  async #commitEntry(entry: Uint8Array, bytes: number, also: Changes): Promise<boolean> {
     const seq = this.#head.seq + 1;
     const head = {
       ...this.#head,
@@ -242,8 +263,6 @@ export class KvRoomLog implements RoomLog {
     return new DamagedRoomError(this.room, what);
   }
 }
-
-const NOTHING: Changes = { checks: [], sets: [] };
 
 /** Who refers to a blob takes it out of what is unfinished, unless a sweep was there first. */
 function adopt(unfinished: Deno.KvEntry<Unfinished>): Changes {
