@@ -190,9 +190,8 @@ const schema = z.object({
     .regex(TOKEN, "must consist of letters, digits and -._~ so that it can be a sub-protocol")
     .optional(),
   UNSAFE_ALLOW_LOCAL_DIDS: switched.default(false),
-  ACCESS_POLICY: z.enum(["open", "members", "records"], "must be open, members or records").default(
-    "open",
-  ),
+  ACCESS_POLICY: z.enum(["open", "members", "records"], "must be open, members or records")
+    .default("members"),
   ROOM_CREATION: z.enum(["anyone", "did-only", "nobody"], "must be anyone, did-only or nobody")
     .default("anyone"),
   LIST_REFRESH: duration.default(2_000)

@@ -69,10 +69,10 @@ export interface SyncServiceConfig
   /** Who may call. Default: whoever proves to be an ATProto account. */
   auth?: Authenticator;
   /**
-   * What they may do: a policy of yours; `open`, everyone may write everywhere; `members`, each room has
-   * an owner, who says so; or `records`, its owner's repository does. Default: `open`.
+   * What they may do: `members`, each room has an owner, who says so; `records`, its owner's repository
+   * does; `open`, everyone may write everywhere; or a policy of yours. Default: `members`.
    */
-  policy?: AccessPolicy | "open" | "members" | "records";
+  policy?: "members" | "records" | "open" | AccessPolicy;
   /** With `records`: how soon a change is noticed, and for how long what was read may stand in. Default: 2 s; 10 min. */
   listTimes?: LibraryTimes;
   /** With `members`: who may bring rooms into being. Default: `anyone`. */
@@ -150,19 +150,9 @@ async function start(config: SyncServiceConfig, face: Face) {
     linger: config.roomLinger ?? ROOM_LINGER,
     presence: { ...PRESENCE, ...config.presence },
   });
-  const admin = config.policy === "members"
-    ? new RoomAdmin({
-      kv,
-      store,
-      clock,
-      creation: config.roomCreation,
-      limits: limitsOf(config),
-      evict: (room) => rooms.closeDeleted(room),
-    })
-    : null;
   const outside: Outside = { ...config, ...face, kv, clock };
   const documents = didDocuments(outside);
-  const policy = admin?.members ?? policyOf(config, documents, outside);
+  const { policy, admin } = accessOf(config, { kv, clock, store, rooms, documents, face });
   const authenticator = authenticatorOf(config, documents, outside);
   const parts: Parts = {
     face,
@@ -219,15 +209,31 @@ function limitsOf({ maxMembers, maxRoomsPerDid }: SyncServiceConfig): RoomLimits
   };
 }
 
-function policyOf(
-  { policy = "open", listTimes: times = LIST_TIMES }: SyncServiceConfig,
-  documents: DidDocuments,
-  { clock, allowLocalDids = false, nsidPrefix }: Outside,
-): AccessPolicy {
-  if (policy !== "records") return typeof policy === "string" ? openPolicy : policy;
+/** Who may do what, and what owners do about it where they do it here. */
+function accessOf(
+  config: SyncServiceConfig,
+  { kv, clock, store, rooms, documents, face }: {
+    kv: Deno.Kv;
+    clock: Clock;
+    store: KvRoomStore;
+    rooms: Rooms;
+    documents: DidDocuments;
+    face: Face;
+  },
+): Pick<Parts, "policy" | "admin"> {
+  const { policy = "members", roomCreation: creation, allowLocalDids = false } = config;
+  if (policy === "open") return { policy: openPolicy, admin: null };
+  if (policy === "members") {
+    const evict = (room: string) => rooms.closeDeleted(room);
+    const admin = new RoomAdmin({ kv, store, clock, creation, limits: limitsOf(config), evict });
+    return { policy: admin.members, admin };
+  }
+  if (policy !== "records") return { policy, admin: null };
   const repos = new Repos({ documents, clock, allowLocalDids });
-  const collection = `${nsidPrefix}.grant`;
-  return new RecordPolicy(new GrantLibrary({ repos, collection, clock, times }));
+  const collection = `${face.nsidPrefix}.grant`;
+  const times = config.listTimes ?? LIST_TIMES;
+  const library = new GrantLibrary({ repos, collection, clock, times });
+  return { policy: new RecordPolicy(library), admin: null };
 }
 
 function authenticatorOf(

@@ -15,6 +15,7 @@ export async function startService(config: Partial<SyncServiceConfig> = {}) {
     publicUrl: "https://sync.example.com",
     nsidPrefix: "com.example.sync",
     devToken: DEV_TOKEN,
+    policy: "open", // most of what is tested here is not about who may do what
     kv,
     clock,
     ...config,

@@ -13,11 +13,12 @@ export class ServerProcess implements AsyncDisposable {
     private readonly printed: Promise<unknown>,
   ) {}
 
-  /** Starts it and waits for its ready line. */
+  /** Starts it and waits for its ready line. Everyone may write everywhere, unless `env` says otherwise. */
   static async start(env: Record<string, string>): Promise<ServerProcess> {
     const log: string[] = [];
     const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
-    const child = spawn({ PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ...env });
+    const defaults = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ACCESS_POLICY: "open" };
+    const child = spawn({ ...defaults, ...env });
     const printed = readLines(child, (line) => {
       log.push(line);
       const url = / is ready at (\S+) /.exec(line)?.[1];
