@@ -216,9 +216,7 @@ export class Room {
         do {
           await this.#whenSure([member]);
           await this.#running;
-        } while (
-          this.#arrivals.some((arrival) => "member" in arrival && arrival.member === member)
-        );
+        } while (this.#hasArrivalsOf(member));
       },
     };
   }
@@ -358,6 +356,10 @@ export class Room {
     }
     this.#arrivals = left;
     return taken;
+  }
+
+  #hasArrivalsOf(member: Member): boolean {
+    return this.#arrivals.some((arrival) => "member" in arrival && arrival.member === member);
   }
 
   /** Whether it waits till its sender's rights are known again. */
