@@ -1,7 +1,10 @@
+import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { Invites } from "./invites.ts";
 import { Members, type RoomCreation } from "./members.ts";
 import { type Changes, forbidden, type RoomLimits, RoomRecords } from "./room_records.ts";
+
+const logger = getLogger(["tessera", "access"]);
 
 export interface RoomAdminOptions {
   kv: Deno.Kv;
@@ -38,6 +41,8 @@ export class RoomAdmin {
    */
   async delete(caller: string, room: string): Promise<void> {
     if (await this.members.roleOf(caller, room) !== "owner") throw forbidden();
+    // Its history goes with it: this is all that tells who did it.
+    logger.info("{caller} deletes room {room}", { caller, room });
     await this.#store.delete(room);
     this.#evict(room); // other instances see it in the store, unless they knew of nothing there
     await this.#records.forget(room);
