@@ -5,7 +5,7 @@ import { TestPeer } from "../sync/test_peer.ts";
 import { findPds, type PdsAccount, PdsServer } from "./pds_server.ts";
 
 const found = await findPds();
-if ("missing" in found) console.warn(`SKIPPED: all that needs a real PDS, for ${found.missing}.`);
+if ("missing" in found) console.warn(`SKIPPED: what needs a real PDS, for ${found.missing}`);
 
 /** A test with a real PDS. */
 function testReal(rule: string, body: (pds: PdsServer) => Promise<void>): void {

@@ -101,6 +101,16 @@ export async function findPds(): Promise<{ folder: string } | { missing: string 
     if (!await runs(tool)) return { missing: `there is no ${tool}, which a PDS is built with` };
   }
   console.log("Installing a PDS, once: this takes a minute or two …");
+  try {
+    await install(folder);
+  } catch (error) {
+    return { missing: `it could not be installed: ${error}` };
+  }
+  await Deno.writeTextFile(done, "");
+  return { folder };
+}
+
+async function install(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(
     `${folder}/package.json`,
@@ -115,8 +125,6 @@ export async function findPds(): Promise<{ folder: string } | { missing: string 
     `${folder}/node_modules/better-sqlite3`,
     env,
   );
-  await Deno.writeTextFile(done, "");
-  return { folder };
 }
 
 async function exists(path: string): Promise<boolean> {
