@@ -4,6 +4,8 @@ import { z } from "zod";
 import type { LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
 import type { NsidPrefix } from "./http/parts.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
+import { Proxies } from "./limits/proxies.ts";
 import type { LogFormat } from "./observe/logging.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 
@@ -29,15 +31,13 @@ export interface Config {
   listTimes: LibraryTimes;
   roomCreation: RoomCreation;
   maxSession: number;
-  maxMembers: number;
-  maxRoomsPerDid: number;
   accessRecheck: number;
   roomLinger: number;
   presence: PresenceRules;
   jwtMaxLifetime: number;
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
-  ratePerAddress: number;
-  ratePerDid: number;
+  limits: Limits;
+  trustedProxies: string[];
   logLevel: LogLevel;
   logFormat: LogFormat;
 }
@@ -96,8 +96,6 @@ export function readConfig(
     listTimes: { refresh: data.LIST_REFRESH, max: data.LIST_MAX_AGE },
     roomCreation: data.ROOM_CREATION,
     maxSession: data.MAX_SESSION,
-    maxMembers: data.MAX_MEMBERS,
-    maxRoomsPerDid: data.MAX_ROOMS_PER_DID,
     accessRecheck: data.ACCESS_RECHECK,
     roomLinger: data.ROOM_LINGER,
     presence: {
@@ -112,8 +110,25 @@ export function readConfig(
       max: data.DID_CACHE_MAX,
       negative: data.DID_CACHE_NEGATIVE,
     },
-    ratePerAddress: data.AUTH_RATE_PER_ADDRESS,
-    ratePerDid: data.AUTH_RATE_PER_DID,
+    limits: {
+      connections: data.MAX_CONNECTIONS,
+      connectionsPerDid: data.MAX_CONNECTIONS_PER_DID,
+      connectionsPerAddress: data.MAX_CONNECTIONS_PER_ADDRESS,
+      connectionsPerRoom: data.MAX_CONNECTIONS_PER_ROOM,
+      requestsPerAddress: data.REQUESTS_PER_ADDRESS,
+      callsPerDid: data.CALLS_PER_DID,
+      verifications: data.MAX_VERIFICATIONS,
+      joinDeadline: data.JOIN_DEADLINE,
+      messageBytes: data.MAX_MESSAGE,
+      presenceBytes: data.MAX_PRESENCE_MESSAGE,
+      messagesPerSecond: data.MESSAGES_PER_SECOND,
+      bytesPerSecond: data.BYTES_PER_SECOND,
+      documentBytes: data.MAX_DOCUMENT,
+      rooms: data.MAX_ROOMS,
+      members: data.MAX_MEMBERS,
+      roomsPerDid: data.MAX_ROOMS_PER_DID,
+    },
+    trustedProxies: data.TRUSTED_PROXIES,
     logLevel: data.LOG_LEVEL,
     logFormat: data.LOG_FORMAT ?? (terminal ? "pretty" : "json"),
   };
@@ -131,6 +146,23 @@ const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const duration = z.string()
   .regex(/^\d{1,9}(ms|s|m|h|d)$/, "must be a duration such as 500ms, 30s, 5m, 12h or 1d")
   .transform((text) => parseInt(text) * UNITS[text.replace(/\d+/, "") as keyof typeof UNITS]);
+
+const BYTES = { "": 1, KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 };
+
+const size = z.string()
+  .regex(/^[1-9]\d{0,11}(KiB|MiB|GiB)?$/, "must be a number of bytes such as 64KiB, 8MiB or 100000")
+  .transform((text) => parseInt(text) * BYTES[text.replace(/\d+/, "") as keyof typeof BYTES]);
+
+const limit = (name: keyof Limits) => wholeNumber(1, 1e12).default(DEFAULT_LIMITS[name]);
+
+const addresses = z.string().transform((text) => text.split(",").map((each) => each.trim()))
+  .refine((all) => {
+    try {
+      return new Proxies(all) !== null;
+    } catch {
+      return false;
+    }
+  }, "must be a comma-separated list of addresses and ranges, such as 10.0.0.0/8");
 
 const switched = z.enum(["true", "false", "1", "0"], "must be true or false")
   .transform((text) => text === "true" || text === "1");
@@ -197,14 +229,13 @@ const schema = z.object({
   LIST_REFRESH: duration.default(2_000)
     .refine((ms) => ms >= 500 && ms <= LONGEST_TIMER, "must be from 500ms to 24d"),
   LIST_MAX_AGE: duration.default(10 * 60_000),
-  MAX_MEMBERS: wholeNumber(1, 1e6).default(1_000),
-  MAX_ROOMS_PER_DID: wholeNumber(1, 1e9).default(10_000),
   MAX_SESSION: duration.default(12 * 60 * 60_000)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
   ACCESS_RECHECK: duration.default(10 * 60_000)
     .refine((ms) => ms >= 60_000 && ms <= LONGEST_TIMER, "must be from 1m to 24d"),
   ROOM_LINGER: duration.default(60_000),
-  PRESENCE_MAX_STATE: wholeNumber(64, 48 * 1024).default(4_096),
+  PRESENCE_MAX_STATE: size.default(4_096)
+    .refine((bytes) => bytes >= 64 && bytes <= 48 * 1024, "must be from 64 to 48KiB"),
   PRESENCE_RATE: wholeNumber(1, 1_000).default(30),
   PRESENCE_OF_READERS: switched.default(true),
   JWT_MAX_LIFETIME: duration.default(5 * 60_000),
@@ -212,8 +243,24 @@ const schema = z.object({
   DID_CACHE_STALE: duration.default(60 * 60_000),
   DID_CACHE_MAX: duration.default(24 * 60 * 60_000),
   DID_CACHE_NEGATIVE: duration.default(60_000),
-  AUTH_RATE_PER_ADDRESS: wholeNumber(1, 1e9).default(6_000),
-  AUTH_RATE_PER_DID: wholeNumber(1, 1e9).default(600),
+  MAX_CONNECTIONS: limit("connections"),
+  MAX_CONNECTIONS_PER_DID: limit("connectionsPerDid"),
+  MAX_CONNECTIONS_PER_ADDRESS: limit("connectionsPerAddress"),
+  MAX_CONNECTIONS_PER_ROOM: limit("connectionsPerRoom"),
+  REQUESTS_PER_ADDRESS: limit("requestsPerAddress"),
+  CALLS_PER_DID: limit("callsPerDid"),
+  MAX_VERIFICATIONS: limit("verifications"),
+  JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
+    .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
+  MAX_MESSAGE: size.default(DEFAULT_LIMITS.messageBytes),
+  MAX_PRESENCE_MESSAGE: size.default(DEFAULT_LIMITS.presenceBytes),
+  MESSAGES_PER_SECOND: limit("messagesPerSecond"),
+  BYTES_PER_SECOND: size.default(DEFAULT_LIMITS.bytesPerSecond),
+  MAX_DOCUMENT: size.default(DEFAULT_LIMITS.documentBytes),
+  MAX_ROOMS: limit("rooms"),
+  MAX_MEMBERS: limit("members"),
+  MAX_ROOMS_PER_DID: limit("roomsPerDid"),
+  TRUSTED_PROXIES: addresses.default([]),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .transform((level): LogLevel => level === "warn" ? "warning" : level),
   LOG_FORMAT: z.enum(["pretty", "json"], "must be pretty or json").optional(),

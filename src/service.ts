@@ -4,7 +4,6 @@ import type { RoomCreation } from "./access/members.ts";
 import { type AccessPolicy, openPolicy } from "./access/policy.ts";
 import { RecordPolicy } from "./access/record_policy.ts";
 import { RoomAdmin } from "./access/room_admin.ts";
-import type { RoomLimits } from "./access/room_records.ts";
 import { type AtprotoOptions, byDocuments, didDocuments } from "./auth/atproto.ts";
 import type { Authenticator } from "./auth/authenticator.ts";
 import { devToken } from "./auth/dev_token.ts";
@@ -13,6 +12,9 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { DidDocuments } from "./did/did_documents.ts";
 import type { Exchange, Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
+import { Proxies } from "./limits/proxies.ts";
+import { RateLimit } from "./limits/rate_limit.ts";
 import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
@@ -37,12 +39,6 @@ const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: 30, ofReaders: true 
  */
 const LIST_TIMES: LibraryTimes = { refresh: 2_000, max: 10 * 60_000 };
 
-/** A room's list is read as a whole by its owner; a community larger than this is public. */
-const MAX_MEMBERS = 1_000;
-
-/** A large community with a room for every thread; a loop that makes rooms ends somewhere. */
-const MAX_ROOMS_PER_DID = 10_000;
-
 /** A working day and a bit, in ms: whoever leaves a page open has proven who they are since. */
 const MAX_SESSION = 12 * 60 * 60_000;
 
@@ -58,7 +54,7 @@ const COMMIT_PATIENCE = 3_500;
 
 /** How a sync service is set up. Durations are in milliseconds. */
 export interface SyncServiceConfig
-  extends Partial<Face>, Omit<AtprotoOptions, "kv" | "clock" | keyof Face> {
+  extends Partial<Face>, Omit<AtprotoOptions, "kv" | "clock" | "limits" | keyof Face> {
   /** The origin that clients see: https outside localhost. */
   publicUrl: string;
   /**
@@ -79,9 +75,10 @@ export interface SyncServiceConfig
   roomCreation?: RoomCreation;
   /** Development only: one bearer token that stands for any DID that a request names. */
   devToken?: string | null;
-  /** With `members`: how many members a room has at most, and how many rooms a DID owns. Default: 1,000; 10,000. */
-  maxMembers?: number;
-  maxRoomsPerDid?: number;
+  /** How much of everything there may be. Default: {@linkcode DEFAULT_LIMITS}. */
+  limits?: Partial<Limits>;
+  /** Addresses and ranges of proxies that are believed when they say for whom they ask. Default: none. */
+  trustedProxies?: string[];
   /** How long a socket may stay open: then 4401, and its client comes back with a new ticket. Default: 12 h. */
   maxSession?: number;
   /** How often the role of everybody, and that their account is still there, is looked at. Default: 10 min. */
@@ -119,6 +116,7 @@ export interface SyncService {
  */
 export function createSyncService(config: SyncServiceConfig): SyncService {
   const face = faceOf(config);
+  const proxies = new Proxies(config.trustedProxies ?? []);
   const starting = start(config, face);
   const ready = starting.then(() => {});
   ready.catch(() => {}); // told to whoever awaits `ready`, and to whoever fetches
@@ -128,7 +126,7 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
     ready,
     async fetch(request, info) {
       const { answer } = await starting;
-      return await answer(exchange(request, info));
+      return await answer(exchange(request, info, proxies));
     },
     warm: async () => await (await starting).warm(),
     shutdown: () => stopping ??= starting.then(({ stop }) => stop()),
@@ -144,15 +142,17 @@ async function start(config: SyncServiceConfig, face: Face) {
   const kv = given === null || typeof given === "string" ? await openKv(given) : given;
   const store = new KvRoomStore(kv, clock);
   await store.join();
+  const limits = { ...DEFAULT_LIMITS, ...config.limits };
   const rooms = new Rooms({
     store,
     clock,
+    limits,
     linger: config.roomLinger ?? ROOM_LINGER,
     presence: { ...PRESENCE, ...config.presence },
   });
   const outside: Outside = { ...config, ...face, kv, clock };
   const documents = didDocuments(outside);
-  const { policy, admin } = accessOf(config, { kv, clock, store, rooms, documents, face });
+  const { policy, admin } = accessOf(config, { kv, clock, store, rooms, documents, limits, face });
   const authenticator = authenticatorOf(config, documents, outside);
   const parts: Parts = {
     face,
@@ -169,11 +169,16 @@ async function start(config: SyncServiceConfig, face: Face) {
         recheck: config.accessRecheck ?? ACCESS_RECHECK,
       },
       clock,
+      limits,
       maxSession: config.maxSession ?? MAX_SESSION,
     }),
     store,
     clock,
     stopping: false,
+    rates: {
+      perAddress: new RateLimit(limits.requestsPerAddress),
+      handshakesPerDid: new RateLimit(limits.callsPerDid),
+    },
   };
 
   return {
@@ -202,22 +207,16 @@ function faceOf(config: SyncServiceConfig): Face {
   };
 }
 
-function limitsOf({ maxMembers, maxRoomsPerDid }: SyncServiceConfig): RoomLimits {
-  return {
-    members: maxMembers ?? MAX_MEMBERS,
-    roomsPerDid: maxRoomsPerDid ?? MAX_ROOMS_PER_DID,
-  };
-}
-
 /** Who may do what, and what owners do about it where they do it here. */
 function accessOf(
   config: SyncServiceConfig,
-  { kv, clock, store, rooms, documents, face }: {
+  { kv, clock, store, rooms, documents, limits, face }: {
     kv: Deno.Kv;
     clock: Clock;
     store: KvRoomStore;
     rooms: Rooms;
     documents: DidDocuments;
+    limits: Limits;
     face: Face;
   },
 ): Pick<Parts, "policy" | "admin"> {
@@ -225,7 +224,7 @@ function accessOf(
   if (policy === "open") return { policy: openPolicy, admin: null };
   if (policy === "members") {
     const evict = (room: string) => rooms.closeDeleted(room);
-    const admin = new RoomAdmin({ kv, store, clock, creation, limits: limitsOf(config), evict });
+    const admin = new RoomAdmin({ kv, store, clock, creation, limits, evict });
     return { policy: admin.members, admin };
   }
   if (policy !== "records") return { policy, admin: null };
@@ -245,8 +244,13 @@ function authenticatorOf(
   return config.devToken ? devToken(config.devToken, authenticator) : authenticator;
 }
 
-function exchange(request: Request, info?: Deno.ServeHandlerInfo): Exchange {
+function exchange(
+  request: Request,
+  info: Deno.ServeHandlerInfo | undefined,
+  proxies: Proxies,
+): Exchange {
   const remote = info?.remoteAddr;
-  const address = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
+  const peer = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
+  const address = proxies.addressOf(peer, request.headers);
   return { request, url: new URL(request.url), address };
 }

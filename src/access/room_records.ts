@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits/limits.ts";
 import { Refusal } from "../refusal.ts";
 import type { RoomChange } from "../store/kv/feed.ts";
 import type { Premise } from "../store/room_store.ts";
@@ -51,12 +52,7 @@ export interface AccessEvent {
 export type Deed = Omit<AccessEvent, "by" | "at">;
 
 /** How much there may be of each. */
-export interface RoomLimits {
-  /** Members of a room. */
-  members: number;
-  /** Rooms that a DID owns. */
-  roomsPerDid: number;
-}
+export type RoomLimits = Pick<Limits, "members" | "roomsPerDid">;
 
 /** What is to be written: the room's record, and what goes with it. */
 export interface Change {

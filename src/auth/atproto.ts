@@ -2,9 +2,10 @@ import type { Clock } from "../clock.ts";
 import { DEFAULT_DID_CACHE_TIMES, type DidCacheTimes, KvDidCache } from "../did/did_cache.ts";
 import { didDirectory } from "../did/did_directory.ts";
 import { DidDocuments } from "../did/did_documents.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits/limits.ts";
+import { RateLimit } from "../limits/rate_limit.ts";
 import { Refusal } from "../refusal.ts";
 import type { Authenticator, Call, Identity } from "./authenticator.ts";
-import { networkOf, RateLimit } from "./rate_limit.ts";
 import { ReplayGuard } from "./replay_guard.ts";
 import { readServiceJwt } from "./service_jwt.ts";
 import { verifySignature } from "./signature.ts";
@@ -29,16 +30,8 @@ export interface AtprotoOptions {
   jwtMaxLifetime?: number;
   /** How long a DID document is good. Default: {@linkcode DEFAULT_DID_CACHE_TIMES}. */
   didCacheTimes?: DidCacheTimes;
-  /**
-   * Calls a minute from one address (an IPv4 address or an IPv6 /64). Default: 6,000. An office or a
-   * mobile carrier behind one address is hundreds of people; 100 calls a second cost us 7 % of a core.
-   */
-  ratePerAddress?: number;
-  /**
-   * Proven calls a minute of one DID. Default: 600. A browser with 20 documents that reconnect needs
-   * 20 at once; ten a second, every second, is a loop.
-   */
-  ratePerDid?: number;
+  /** Proven calls a minute of one DID, and tokens that are verified at once. Default: {@linkcode DEFAULT_LIMITS}. */
+  limits?: Partial<Pick<Limits, "callsPerDid" | "verifications">>;
 }
 
 /**
@@ -64,19 +57,25 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
   const { kv, clock, serviceDid, serviceId, allowLocalDids = false } = options;
   const { jwtMaxLifetime: maxLifetime = 5 * 60_000 } = options;
   const audiences = [serviceDid, `${serviceDid}#${serviceId}`];
-  const perAddress = new RateLimit(options.ratePerAddress ?? 6_000);
-  const perDid = new RateLimit(options.ratePerDid ?? 600);
+  const { callsPerDid, verifications } = { ...DEFAULT_LIMITS, ...options.limits };
+  const perDid = new RateLimit(callsPerDid);
+  let verifying = 0;
   const replays = new ReplayGuard(kv, clock);
   const keys = new SigningKeys(documents);
 
-  async function authenticate({ token, method, address }: Call): Promise<Identity> {
-    await perAddress.spend(networkOf(address));
+  async function authenticate({ token, method }: Call): Promise<Identity> {
     if (!token) throw new Refusal("AuthMissing", 401, "The call needs a bearer token.");
     const now = clock.now();
     const claims = readServiceJwt(token, { audiences, method, now, maxLifetime, allowLocalDids });
     await perDid.check(claims.iss);
-    await proveSignature(token, keys);
-    await replays.spend(claims);
+    if (verifying >= verifications) throw tooBusy();
+    verifying++;
+    try {
+      await proveSignature(token, keys);
+      await replays.spend(claims);
+    } finally {
+      verifying--;
+    }
     // Counted last: what is not proven to come from a DID must not use up its calls.
     await perDid.spend(claims.iss);
     return { did: claims.iss };
@@ -99,6 +98,12 @@ async function proveSignature(token: string, keys: SigningKeys): Promise<void> {
     const message = isForged ? "The token is not signed by its issuer." : "The token is not valid.";
     throw new Refusal(name, 401, message, { cause: error });
   }
+}
+
+function tooBusy(): Refusal {
+  return new Refusal("TooBusy", 503, "Too many callers prove who they are just now.", {
+    retryAfter: 1,
+  });
 }
 
 /** Half a second and 70 MB: after the start, or with the first call. */

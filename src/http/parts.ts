@@ -4,6 +4,7 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import type { Tickets } from "../auth/tickets.ts";
 import type { Clock } from "../clock.ts";
 import type { Connections } from "../socket/connections.ts";
+import type { RateLimit } from "../limits/rate_limit.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import type { Rooms } from "../sync/rooms.ts";
 
@@ -38,6 +39,8 @@ export interface Parts {
   clock: Clock;
   /** The service takes nothing new any more. */
   stopping: boolean;
+  /** How often one may ask. */
+  rates: { perAddress: RateLimit; handshakesPerDid: RateLimit };
 }
 
 /** A request, and who sent it. */

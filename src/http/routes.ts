@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type IRequest, Router } from "itty-router";
+import { networkOf } from "../limits/rate_limit.ts";
 import { Refusal } from "../refusal.ts";
 import * as access from "./access.ts";
 import { errorAnswer, json } from "./answers.ts";
@@ -82,7 +83,8 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
 
   return async (exchange) => {
     const { request, url } = exchange;
-    const response = await router.fetch(request as unknown as IRequest, exchange);
+    const response = await overLimit(exchange, parts) ??
+      await router.fetch(request as unknown as IRequest, exchange);
     // The path alone: a query may hold a token.
     const { pathname } = url;
     logger.debug("{method} {path} {status}", {
@@ -93,6 +95,20 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     if (response.status === 101) return response;
     return addCors(response, corsOrigins, request.headers.get("origin"));
   };
+}
+
+/** Who looks whether the service is well does so from one address, and is not to be told otherwise. */
+const UNLIMITED = new Set(["/livez", "/readyz", "/health"]);
+
+/** The answer to an address that has asked too often; null for others. */
+async function overLimit({ url, address }: Exchange, parts: Parts): Promise<Response | null> {
+  if (UNLIMITED.has(url.pathname)) return null;
+  try {
+    await parts.rates.perAddress.spend(networkOf(address));
+    return null;
+  } catch (error) {
+    return errorAnswer(error, parts.face.serviceDid);
+  }
 }
 
 function lexicon(prefix: NsidPrefix, { pathname }: URL): Response {

@@ -26,6 +26,8 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
     throw new Refusal("OriginNotAllowed", 403, "Pages of this origin may not open sockets here.");
   }
   const protocols = readProtocols(request);
+  parts.connections.checkPlace(exchange.address, target.room);
+  parts.rooms.checkPlace(target.room);
   const { did, room } = await whoOpens(exchange, parts, protocols.token, target.did);
   if (target.did !== null && target.did !== did) {
     throw new Refusal("Forbidden", 403, "The ticket is another DID's.");
@@ -33,16 +35,18 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
   if (room !== null && room !== target.room) {
     throw new Refusal("Forbidden", 403, "The ticket is for another room.");
   }
+  await parts.rates.handshakesPerDid.spend(did);
   const role = await roleIn(parts.policy, did, target.room);
   if (parts.rooms.isDamaged(target.room)) {
     const words = "What is stored of this room is damaged; whoever runs the service has been told.";
     throw new Refusal("RoomDamaged", 503, words, { retryAfter: DAMAGE_RETRY });
   }
+  parts.connections.checkPlaceOf(did);
   const { socket, response } = Deno.upgradeWebSocket(request, {
     protocol: protocols.answer,
     idleTimeout: IDLE_TIMEOUT,
   });
-  parts.connections.admit(socket, { did, role, room: target.room });
+  parts.connections.admit(socket, { did, role, room: target.room, address: exchange.address });
   return response;
 }
 

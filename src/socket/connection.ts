@@ -1,16 +1,34 @@
 import { getLogger } from "@logtape/logtape";
 import type { Role } from "../access/policy.ts";
+import type { Clock } from "../clock.ts";
+import type { Inflow } from "../limits/inflow.ts";
 import { Close } from "../sync/close.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Seat } from "../sync/room.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
+/**
+ * A line that gets a frame after it was told to close is cut by Deno before its client has read why. So
+ * what is on its way is let run out: so often at most, for so long, in ms.
+ */
+const HUSH_ROUNDS = 5;
+const HUSH_MS = 50;
+
 /** What was settled before the socket opened. */
 export interface Admission {
   did: string;
   room: string;
   role: Role;
+  /** The network address of the other side. */
+  address: string;
+}
+
+/** What a connection depends on. */
+export interface ConnectionOptions {
+  provisional: boolean;
+  inflow: Inflow;
+  clock: Clock;
 }
 
 /** One socket, as a peer of its room. Ten thousand of these may be open: they hold no more than they need. */
@@ -18,16 +36,29 @@ export class Connection implements Peer {
   readonly did: string;
   readonly role: Role;
   readonly provisional: boolean;
+  readonly room: string;
+  readonly address: string;
+  /** When it last sent something. */
+  #heardAt = -Infinity;
+  #closing = false;
   readonly #socket: WebSocket;
-  readonly #room: string;
+  readonly #inflow: Inflow;
+  readonly #clock: Clock;
   #seat: Seat | null = null;
 
-  constructor(socket: WebSocket, { did, room, role }: Admission, provisional: boolean) {
+  constructor(
+    socket: WebSocket,
+    { did, room, role, address }: Admission,
+    { provisional, inflow, clock }: ConnectionOptions,
+  ) {
     this.did = did;
     this.role = role;
+    this.room = room;
+    this.address = address;
     this.provisional = provisional;
-    this.#room = room;
     this.#socket = socket;
+    this.#inflow = inflow;
+    this.#clock = clock;
   }
 
   get buffered(): number {
@@ -39,8 +70,21 @@ export class Connection implements Peer {
     this.#socket.send(frame as Uint8Array<ArrayBuffer>);
   }
 
+  get hasSpoken(): boolean {
+    return this.#heardAt > -Infinity;
+  }
+
+  /** Takes nothing more, and closes when no more comes, or soon. */
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason);
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#closeInQuiet(code, reason, HUSH_ROUNDS);
+  }
+
+  #closeInQuiet(code: number, reason: string, rounds: number): void {
+    const quiet = this.#clock.uptime() - this.#heardAt;
+    if (quiet >= HUSH_MS || rounds === 0) return this.#socket.close(code, reason);
+    this.#clock.after(HUSH_MS - quiet, () => this.#closeInQuiet(code, reason, rounds - 1));
   }
 
   /** It has its place in the room, and hands over what arrives from now on. */
@@ -54,26 +98,27 @@ export class Connection implements Peer {
     await this.#seat?.leave();
   }
 
-  /** Closes the socket, without waiting for the other side. */
+  /** Closes the socket, and leaves the room at once. */
   expel(code: number, reason: string): void {
     this.close(code, reason);
     this.leave();
   }
 
   #receive(data: string | ArrayBuffer): void {
+    this.#heardAt = this.#clock.uptime();
+    if (this.#closing) return;
     if (typeof data === "string") {
       return this.expel(Close.BAD_FRAME, "text frames are not in the protocol");
     }
+    const frame = new Uint8Array(data);
+    const excess = this.#inflow.take(frame, this.#heardAt);
+    if (excess !== null) return this.expel(excess.code, excess.reason);
     try {
-      this.#seat!.receive(new Uint8Array(data));
+      this.#seat!.receive(frame);
     } catch (error) {
       // Nobody foresaw this one. It may cost this connection, and no other.
-      const { did } = this;
-      logger.error("a frame from {did} in {room} failed: {error}", {
-        did,
-        room: this.#room,
-        error,
-      });
+      const { did, room } = this;
+      logger.error("a frame from {did} in {room} failed: {error}", { did, room, error });
       this.expel(Close.INTERNAL_ERROR, "something went wrong on our side");
     }
   }

@@ -1,17 +1,29 @@
 import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits/limits.ts";
+import { Inflow } from "../limits/inflow.ts";
+import { Occupancy } from "../limits/occupancy.ts";
+import { networkOf } from "../limits/rate_limit.ts";
+import { Refusal } from "../refusal.ts";
 import { Close } from "../sync/close.ts";
 import type { Rooms } from "../sync/rooms.ts";
 import { type Admission, Connection } from "./connection.ts";
 import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
 
-/** How often sessions that are over are looked for, in ms: a timer for each would cost 1.4 KB a socket. */
-const SWEEP = 60_000;
+/**
+ * How often sessions that are over, and sockets that nobody uses, are looked for, in ms: a timer for
+ * each would cost 1.4 KB a socket.
+ */
+const SWEEP = 5_000;
+
+/** When to come back to where there is no place, in seconds. */
+const PLACE_RETRY = 10;
 
 /** What connections depend on. */
 export interface ConnectionsOptions {
   rooms: Rooms;
   roles: RoleSource;
   clock: Clock;
+  limits: Limits;
   /** How long a socket may stay open, in ms. */
   maxSession: number;
 }
@@ -22,6 +34,11 @@ export class Connections {
   readonly #open = new Map<Connection, number>();
   readonly #options: ConnectionsOptions;
   readonly #roles: RoleKeeper;
+  readonly #perAddress = new Occupancy();
+  readonly #perDid = new Occupancy();
+  readonly #perRoom = new Occupancy();
+  /** Those that had said nothing when they were last looked at. */
+  #silent = new Set<Connection>();
   #stopSweeping: (() => void) | null = null;
   #onEmpty: (() => void) | null = null;
 
@@ -30,15 +47,32 @@ export class Connections {
     this.#roles = new RoleKeeper(options.roles, options.clock);
   }
 
+  /** @throws {Refusal} TooManyConnections: there is no place from this address, or in this room */
+  checkPlace(address: string, room: string): void {
+    const { limits } = this.#options;
+    if (this.#open.size >= limits.connections) throw noPlace(503, "here");
+    if (this.#perRoom.of(room) >= limits.connectionsPerRoom) throw noPlace(503, "in this room");
+    if (this.#perAddress.of(networkOf(address)) >= limits.connectionsPerAddress) {
+      throw noPlace(429, "from your address");
+    }
+  }
+
+  /** @throws {Refusal} TooManyConnections: there is no place for this DID */
+  checkPlaceOf(did: string): void {
+    if (this.#perDid.of(did) < this.#options.limits.connectionsPerDid) return;
+    throw noPlace(429, "of yours");
+  }
+
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
   admit(socket: WebSocket, admission: Admission): void {
     socket.binaryType = "arraybuffer";
-    const connection = new Connection(
-      socket,
-      admission,
-      this.#options.roles.policy.stateOf !== undefined,
-    );
-    this.#open.set(connection, this.#options.clock.uptime());
+    const { clock, limits, roles: { policy } } = this.#options;
+    const connection = new Connection(socket, admission, {
+      provisional: policy.stateOf !== undefined,
+      inflow: new Inflow(limits),
+      clock,
+    });
+    this.#enter(connection);
     this.#stopSweeping ??= this.#sweep();
     socket.onopen = () => {
       const { did, room } = admission;
@@ -67,11 +101,12 @@ export class Connections {
     });
   }
 
-  /** Ends the sessions that have lasted long enough, now and then. */
+  /** Ends the sessions that have lasted long enough, and those that have not begun, now and then. */
   #sweep(): () => void {
-    const { clock, maxSession } = this.#options;
-    return clock.after(Math.min(SWEEP, maxSession), () => {
+    const { clock, maxSession, limits } = this.#options;
+    return clock.after(Math.min(SWEEP, maxSession, limits.joinDeadline), () => {
       this.#stopSweeping = this.#sweep();
+      this.#endSilent(clock.uptime() - limits.joinDeadline);
       const last = clock.uptime() - maxSession;
       for (const [connection, openedAt] of this.#open) {
         if (openedAt > last) return;
@@ -80,11 +115,40 @@ export class Connections {
     });
   }
 
+  #endSilent(last: number): void {
+    for (const connection of this.#silent) {
+      if (connection.hasSpoken) this.#silent.delete(connection);
+      else if (this.#open.get(connection)! <= last) {
+        this.#silent.delete(connection);
+        connection.expel(Close.IDLE, "you have said nothing since you came");
+      }
+    }
+  }
+
+  #enter(connection: Connection): void {
+    const { did, room, address } = connection;
+    this.#open.set(connection, this.#options.clock.uptime());
+    this.#silent.add(connection);
+    this.#perDid.enter(did);
+    this.#perRoom.enter(room);
+    this.#perAddress.enter(networkOf(address));
+  }
+
   #forget(connection: Connection): void {
-    this.#open.delete(connection);
+    if (!this.#open.delete(connection)) return;
+    const { did, room, address } = connection;
+    this.#silent.delete(connection);
+    this.#perDid.leave(did);
+    this.#perRoom.leave(room);
+    this.#perAddress.leave(networkOf(address));
     if (this.#open.size > 0) return;
     this.#stopSweeping?.();
     this.#stopSweeping = null;
     this.#onEmpty?.();
   }
+}
+
+function noPlace(status: 429 | 503, where: string): Refusal {
+  const words = `Too many sockets are open ${where}. Come back later.`;
+  return new Refusal("TooManyConnections", status, words, { retryAfter: PLACE_RETRY });
 }

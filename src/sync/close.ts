@@ -2,6 +2,8 @@
 export const Close = {
   /** The service is stopping: come back, another instance may take you. */
   GOING_AWAY: 1001,
+  /** Your message is larger than one may be, or than the document can take. */
+  TOO_BIG: 1009,
   /** A fault of ours that nobody foresaw. */
   INTERNAL_ERROR: 1011,
   /** The room can't be served now: come back later. Your own document holds what was not acknowledged. */
@@ -14,4 +16,8 @@ export const Close = {
   FORBIDDEN: 4403,
   /** The room was deleted. There is nothing to come back to. */
   ROOM_DELETED: 4404,
+  /** You have said nothing since you came: come back when you want something. */
+  IDLE: 4408,
+  /** You say more than one may: come back, and say less. */
+  SLOW_DOWN: 4429,
 } as const;

@@ -29,6 +29,9 @@ export type Frame =
   | { type: "queryAwareness" }
   | { type: "syncStatus"; echo: Uint8Array };
 
+/** Whether a frame says who is there. */
+export const isPresence = (bytes: Uint8Array): boolean => bytes[0] === AWARENESS;
+
 /** A frame that is not in the protocol. The message says why, for the peer that sent it. */
 export class BadFrameError extends Error {
   override readonly name = "BadFrameError";

@@ -58,15 +58,9 @@ const COMPACT_RETRY = 60_000;
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
 
-/**
- * A line that gets a frame after it was told to close is cut by Deno before its client has read why. So
- * a room that shuts down lets a burst that is under way run out: so often at most, for so long, in ms.
- */
-const HUSH_ROUNDS = 5;
-const HUSH_MS = 50;
-
 /** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
 const CAST_OUT_MS = 1_000;
+const FULL = "The document is as large as one may be.";
 const NO_ACCESS = "you have no access any more";
 
 /** What trying again does not mend. */
@@ -94,6 +88,8 @@ export interface RoomOptions {
   clock: Clock;
   announcer: Announcer;
   presence: PresenceRules;
+  /** The most bytes of its document, as it is stored; over that it takes no more. */
+  maxBytes: number;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
   /** Called when what is stored of the room cannot be served. It is about to close. */
@@ -131,6 +127,7 @@ export class Room {
   readonly #clock: Clock;
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
+  readonly #maxBytes: number;
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
   readonly #presence: RoomPresence;
@@ -149,16 +146,17 @@ export class Room {
   /** Something was changed elsewhere while nobody was here to see it. */
   #stale = false;
   #deaf = false;
-  /** Frames that came when the room was deaf already, since it was last asked. */
-  #unheard = 0;
   #closed = false;
 
-  constructor({ name, store, clock, announcer, presence, onIdle, onDamage }: RoomOptions) {
+  constructor(
+    { name, store, clock, announcer, presence, maxBytes, onIdle, onDamage }: RoomOptions,
+  ) {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
+    this.#maxBytes = maxBytes;
     this.#broadcast = new Broadcast({
       clock,
       members: this.#members,
@@ -228,16 +226,7 @@ export class Room {
   async shutDown(): Promise<void> {
     this.#deaf = true;
     await this.#running;
-    await this.#hush();
     if (!this.#closed) this.close(Close.GOING_AWAY, "the service is restarting");
-  }
-
-  async #hush(): Promise<void> {
-    for (let round = 0; round < HUSH_ROUNDS && this.#members.size > 0; round++) {
-      this.#unheard = 0;
-      await new Promise<void>((resolve) => this.#clock.after(HUSH_MS, resolve));
-      if (this.#unheard === 0) return;
-    }
   }
 
   /** Closes every connection. What has arrived and is not committed yet stays unacknowledged. */
@@ -278,7 +267,6 @@ export class Room {
   }
 
   #receive(member: Member, bytes: Uint8Array): void {
-    if (this.#deaf) this.#unheard++;
     if (this.#deaf || !this.#members.has(member)) return;
     try {
       this.#accept(member, readFrame(bytes));
@@ -299,7 +287,7 @@ export class Room {
         const { update } = frame;
         checkUpdate(update);
         const whole = frame.type === "step2";
-        if (!member.rights.mayWrite) return this.#refuse(member, update, whole);
+        if (!member.rights.mayWrite || this.#isFull) return this.#refuse(member, update, whole);
         return this.#enqueue({ type: "update", member, update, whole });
       }
       case "syncStatus":
@@ -394,16 +382,23 @@ export class Room {
     return false;
   }
 
+  get #isFull(): boolean {
+    const { snapshotBytes, bytes } = this.#log.size;
+    return snapshotBytes + bytes >= this.#maxBytes;
+  }
+
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
   #refuse(member: Member, update: Uint8Array, whole: boolean): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
     member.noteGap(reachOf(update));
     const outcome = member.rights.refuse(this.#clock.uptime());
-    if (outcome === "tell") member.send(deniedFrame("You may only read this room."));
+    const { mayWrite } = member.rights;
+    const words = mayWrite ? FULL : "You may only read this room.";
+    if (outcome === "tell") member.send(deniedFrame(words));
     // What answers a question of ours is not held against it.
-    if (outcome === "close" && !whole) {
-      this.#expel(member, "it writes, and may only read", Close.FORBIDDEN);
-    }
+    if (outcome !== "close" || whole) return;
+    if (mayWrite) this.#expel(member, FULL, Close.TOO_BIG);
+    else this.#expel(member, "it writes, and may only read", Close.FORBIDDEN);
   }
 
   #become(member: Member, role: Role | null): void {

@@ -1,5 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits/limits.ts";
+import { Refusal } from "../refusal.ts";
 import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
 import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
@@ -15,6 +17,9 @@ const logger = getLogger(["tessera", "sync"]);
 /** How soon a damaged room is read again, in ms: soon after its repair, and not for every client that knocks. */
 const DAMAGE_RECHECK = 60_000;
 
+/** When to come back if too many rooms are in use, in seconds. */
+const PLACE_RETRY = 10;
+
 /** What the rooms need from outside. */
 export interface RoomsOptions {
   store: RoomStore;
@@ -22,6 +27,7 @@ export interface RoomsOptions {
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
   presence: PresenceRules;
+  limits: Pick<Limits, "rooms" | "documentBytes">;
 }
 
 /** The rooms in memory. They appear with their first peer and go some time after their last. */
@@ -53,6 +59,14 @@ export class Rooms {
   /** The room was deleted: closes it, if it is in memory. */
   closeDeleted(name: string): void {
     this.#rooms.get(name)?.closeDeleted();
+  }
+
+  /** Whether there is a place for the room, perhaps in that of one that nobody is in. @throws {Refusal} TooBusy */
+  checkPlace(name: string): void {
+    if (!this.#isFull || this.#rooms.has(name) || this.#idlest() !== undefined) return;
+    throw new Refusal("TooBusy", 503, "Too many rooms are in use. Come back later.", {
+      retryAfter: PLACE_RETRY,
+    });
   }
 
   /** Seats a peer in a room. */
@@ -90,12 +104,14 @@ export class Rooms {
   #room(name: string): Room {
     const known = this.#rooms.get(name);
     if (known !== undefined && !known.closed) return known;
-    const { store, clock, presence } = this.#options;
+    this.#makePlace();
+    const { store, clock, presence, limits } = this.#options;
     const room = new Room({
       name,
       store,
       clock,
       presence,
+      maxBytes: limits.documentBytes,
       announcer: this.#announcer,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),
@@ -105,10 +121,26 @@ export class Rooms {
     return room;
   }
 
+  /** The room that has been idle for longest goes, if there are too many. */
+  #makePlace(): void {
+    const idlest = this.#isFull ? this.#idlest() : undefined;
+    if (idlest !== undefined) this.#forget(idlest);
+  }
+
+  get #isFull(): boolean {
+    return this.#rooms.size >= this.#options.limits.rooms;
+  }
+
+  /** The room in which nobody has been for longest. */
+  #idlest(): Room | undefined {
+    for (const room of this.#farewells.keys()) if (room.idle) return room;
+  }
+
   /** The room is idle. It may stay a while; a closed one holds what the store does not, and goes at once. */
   #sayFarewell(room: Room): void {
     if (room.closed) return this.#forget(room);
     this.#farewells.get(room)?.();
+    this.#farewells.delete(room); // the order is that in which they became idle
     const { clock, linger } = this.#options;
     this.#farewells.set(
       room,

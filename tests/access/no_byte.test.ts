@@ -8,6 +8,7 @@ import { Refusal } from "../../src/refusal.ts";
 import { RoleKeeper } from "../../src/socket/role_keeper.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { logPrefix, unseal } from "../../src/store/kv/layout.ts";
+import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { TestPeer } from "../sync/test_peer.ts";
@@ -112,7 +113,7 @@ async function start(kv: Deno.Kv, clock: FakeClock): Promise<Instance> {
   return {
     store,
     admin,
-    rooms: new Rooms({ store, clock, linger: LINGER, presence: PRESENCE }),
+    rooms: new Rooms({ store, clock, linger: LINGER, limits: DEFAULT_LIMITS, presence: PRESENCE }),
     keeper: new RoleKeeper({ policy: admin.members, recheck: 600_000 }, clock),
   };
 }

@@ -3,6 +3,7 @@ import { Refusal } from "../../src/refusal.ts";
 
 const STATUS: Record<string, number> = {
   RateLimitExceeded: 429,
+  TooBusy: 503,
   UpstreamFailure: 502,
   UpstreamTimeout: 504,
 };

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
+import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
@@ -247,6 +248,7 @@ class World {
         store,
         clock: this.clock,
         linger: LINGER,
+        limits: DEFAULT_LIMITS,
         presence: { ...PRESENCE, maxRate: 30 },
       }),
     };

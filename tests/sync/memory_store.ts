@@ -181,7 +181,8 @@ class MemoryLog implements RoomLog {
 
   get size(): LogSize {
     const since = this.#snapshot?.seq ?? 0;
-    const log = this.#stored.log.filter(({ seq }) => seq > since && seq <= this.#seen);
+    const { log: entries } = this.#known ?? this.store.disk.room(this.room);
+    const log = entries.filter(({ seq }) => seq > since && seq <= this.#seen);
     return {
       snapshotBytes: this.#snapshot?.update.length ?? 0,
       entries: log.length,

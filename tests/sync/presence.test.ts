@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { removeAwarenessStates } from "y-protocols/awareness";
+import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
 import { LINGER, PRESENCE, settle, world } from "./world.ts";
@@ -17,7 +18,13 @@ async function meet(...names: string[]) {
 function apart() {
   const { store, clock, rooms } = world();
   const elsewhere = store.another();
-  const others = new Rooms({ store: elsewhere, clock, linger: LINGER, presence: PRESENCE });
+  const others = new Rooms({
+    store: elsewhere,
+    clock,
+    linger: LINGER,
+    limits: DEFAULT_LIMITS,
+    presence: PRESENCE,
+  });
   const pass = async (ms: number) => {
     await settle();
     clock.advance(ms);
@@ -117,6 +124,7 @@ Deno.test("P5: so is who comes to an instance that has never seen it, for those 
     store: store.another(),
     clock,
     linger: LINGER,
+    limits: DEFAULT_LIMITS,
     presence: PRESENCE,
   });
   for (const peer of [alice, bob]) peer.join(elsewhere, "room");
@@ -141,6 +149,7 @@ Deno.test("P12: what another instance remembers of a client does not undo what i
     store: store.another(),
     clock,
     linger: LINGER,
+    limits: DEFAULT_LIMITS,
     presence: PRESENCE,
   });
   const bob = named("bob").join(elsewhere, "room");
@@ -267,7 +276,13 @@ Deno.test("P8: an instance that starts later hears who is there already", async 
   const alice = named("alice").join(rooms, "room");
   alice.announce();
   await settle();
-  const others = new Rooms({ store: store.another(), clock, linger: LINGER, presence: PRESENCE });
+  const others = new Rooms({
+    store: store.another(),
+    clock,
+    linger: LINGER,
+    limits: DEFAULT_LIMITS,
+    presence: PRESENCE,
+  });
   const bob = named("bob").join(others, "room");
   for (let n = 0; n < 2; n++) {
     await settle();

@@ -1,5 +1,6 @@
 import * as Y from "yjs";
 import type { PresenceRules } from "../../src/sync/room_presence.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../src/limits/limits.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { MemoryStore } from "./memory_store.ts";
@@ -9,13 +10,19 @@ export const LINGER = 60_000;
 export const PRESENCE: PresenceRules = { maxState: 4_096, maxRate: Infinity, ofReaders: true };
 
 /** Rooms on a store and a clock that the test owns. */
-export function world(presence: Partial<PresenceRules> = {}) {
+export function world(presence: Partial<PresenceRules> = {}, limits: Partial<Limits> = {}) {
   const store = new MemoryStore();
   const clock = new FakeClock();
   return {
     store,
     clock,
-    rooms: new Rooms({ store, clock, linger: LINGER, presence: { ...PRESENCE, ...presence } }),
+    rooms: new Rooms({
+      store,
+      clock,
+      linger: LINGER,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      presence: { ...PRESENCE, ...presence },
+    }),
   };
 }
 

@@ -10,7 +10,7 @@ const MAIN = new URL("../../../main.ts", import.meta.url).pathname;
 const DEV_TOKEN = "dev-token-of-the-benchmark";
 const DID = "did:web:bench.example";
 
-/** All clients here have one address, and few DIDs. */
+/** All clients here have one address and one DID, and write as fast as they can. */
 const NO_LIMIT = "1000000000";
 
 /** This service, durable, on a file. */
@@ -38,8 +38,12 @@ async function start({ folder, env, under = [] }: Start, workers: number): Promi
       LOG_FORMAT: "json",
       KV_PATH: `${folder}/tessera.sqlite3`,
       UNSAFE_DEV_TOKEN: DEV_TOKEN,
-      AUTH_RATE_PER_ADDRESS: NO_LIMIT,
-      AUTH_RATE_PER_DID: NO_LIMIT,
+      MAX_CONNECTIONS_PER_DID: NO_LIMIT,
+      MAX_CONNECTIONS_PER_ADDRESS: NO_LIMIT,
+      REQUESTS_PER_ADDRESS: NO_LIMIT,
+      CALLS_PER_DID: NO_LIMIT,
+      MESSAGES_PER_SECOND: NO_LIMIT,
+      BYTES_PER_SECOND: NO_LIMIT,
       ...env,
     },
     ready: / is ready at http:\/\/localhost:(\d+) /,

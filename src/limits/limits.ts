@@ -1,0 +1,66 @@
+const MiB = 1024 * 1024;
+
+/** How much of everything there may be. Counted for each process, unless it says otherwise. */
+export interface Limits {
+  /** Sockets that are open at once: in all, of one DID, from one address, in one room. */
+  connections: number;
+  connectionsPerDid: number;
+  connectionsPerAddress: number;
+  connectionsPerRoom: number;
+  /** Requests a minute from one address, whatever they ask for and however they are answered. */
+  requestsPerAddress: number;
+  /** Proven calls a minute of one DID, and as many handshakes. */
+  callsPerDid: number;
+  /** Tokens that are being verified at once. */
+  verifications: number;
+  /** Milliseconds from the opening of a socket to its first message. */
+  joinDeadline: number;
+  /** Bytes of one message; of one about presence. */
+  messageBytes: number;
+  presenceBytes: number;
+  /** Messages and bytes a second from one connection, over some time: {@linkcode Inflow}. */
+  messagesPerSecond: number;
+  bytesPerSecond: number;
+  /** Bytes of a room's document, as it is stored. */
+  documentBytes: number;
+  /** Rooms in memory. */
+  rooms: number;
+  /** Members of a room, and rooms that a DID owns; with `members`, in the store. */
+  members: number;
+  roomsPerDid: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  // Some 40 KB each: 800 MB.
+  connections: 20_000,
+  // Every tab of every document of somebody with three devices.
+  connectionsPerDid: 200,
+  // An office behind one address.
+  connectionsPerAddress: 2_000,
+  // A keystroke goes to them all.
+  connectionsPerRoom: 2_000,
+  // An office is hundreds of people behind one address; 100 calls a second cost 7 % of a core.
+  requestsPerAddress: 6_000,
+  // A browser with 20 documents that reconnect needs 20 at once; ten a second, every second, is a loop.
+  callsPerDid: 600,
+  // 0.15 ms each, and a look-up of 300 ms for who is new: 3,000 newcomers a second.
+  verifications: 1_000,
+  // A phone that has got through the handshake has a line.
+  joinDeadline: 10_000,
+  // A chapter with all its history, pasted; what is larger comes in pieces.
+  messageBytes: 8 * MiB,
+  // A newcomer's client repeats to us who is there: 200 with 300 bytes each.
+  presenceBytes: 64 * 1024,
+  // y-websocket repeats what it hears: sixty pointers that move at 30 a second.
+  messagesPerSecond: 2_000,
+  // More than a phone's line takes, and a fast one in bursts of 64 MiB.
+  bytesPerSecond: 4 * MiB,
+  // A client takes seconds to load it, and a busy room holds it twice.
+  documentBytes: 64 * MiB,
+  // 9 KB for a small one.
+  rooms: 10_000,
+  // Its owner reads them as one list; a community larger than this is public.
+  members: 1_000,
+  // A large community with a room for every thread; a loop that makes rooms ends somewhere.
+  roomsPerDid: 10_000,
+};
