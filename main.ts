@@ -2,6 +2,8 @@ import { getLogger } from "@logtape/logtape";
 import { resolve } from "node:path";
 import project from "./deno.json" with { type: "json" };
 import { type Config, ConfigError, readConfig } from "./src/config.ts";
+import { metricsAnswer } from "./src/http/metrics.ts";
+import { addUp } from "./src/observe/metrics.ts";
 import { configureLogging } from "./src/observe/logging.ts";
 import { run, type Running } from "./src/run.ts";
 import { StoreUnavailableError } from "./src/store/kv/open_kv.ts";
@@ -20,12 +22,28 @@ async function main(): Promise<void> {
   const workers = new Workers();
   await workers.start(config.workers - 1, config, running.port);
 
+  if (config.metricsPort !== null) serveMetrics(config, running, workers);
+
   let stopping: Promise<void> | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => stopping ??= stop(running, workers));
   }
   announce(config, running);
   await running.service.warm();
+}
+
+/** Serves the metrics of all threads together, at an address that is not for everybody. */
+function serveMetrics(
+  { metricsPort, hostname }: Config,
+  { service }: Running,
+  workers: Workers,
+): void {
+  const onListen = ({ port }: Deno.NetAddr) => logger.info("metrics are at port {port}", { port });
+  Deno.serve({ port: metricsPort!, hostname, onListen }, async ({ url }) => {
+    if (new URL(url).pathname !== "/metrics") return new Response("Not found", { status: 404 });
+    const own = await (await service.metrics()).values();
+    return metricsAnswer(await addUp([own, ...await workers.metrics()]));
+  });
 }
 
 function announce(config: Config, { service: { face }, port }: Running): void {

@@ -38,6 +38,10 @@ export interface Config {
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
   limits: Limits;
   trustedProxies: string[];
+  /** Null where nobody may see the metrics at the service's own address. */
+  metricsToken: string | null;
+  /** Null where they have no address of their own. */
+  metricsPort: number | null;
   logLevel: LogLevel;
   logFormat: LogFormat;
 }
@@ -59,7 +63,7 @@ export interface Surroundings {
 }
 
 /** Settings whose values are nobody's business. */
-const SECRETS = new Set(["UNSAFE_DEV_TOKEN"]);
+const SECRETS = new Set(["UNSAFE_DEV_TOKEN", "METRICS_TOKEN"]);
 
 /**
  * Reads the settings from the environment. A variable that is empty counts as unset.
@@ -129,6 +133,8 @@ export function readConfig(
       roomsPerDid: data.MAX_ROOMS_PER_DID,
     },
     trustedProxies: data.TRUSTED_PROXIES,
+    metricsToken: data.METRICS_TOKEN ?? null,
+    metricsPort: data.METRICS_PORT ?? null,
     logLevel: data.LOG_LEVEL,
     logFormat: data.LOG_FORMAT ?? (terminal ? "pretty" : "json"),
   };
@@ -261,6 +267,9 @@ const schema = z.object({
   MAX_MEMBERS: limit("members"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
   TRUSTED_PROXIES: addresses.default([]),
+  METRICS_TOKEN: z.string().regex(/^\S{16,}$/, "must have 16 characters or more, and no spaces")
+    .optional(),
+  METRICS_PORT: wholeNumber(0, 65_535).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .transform((level): LogLevel => level === "warn" ? "warning" : level),
   LOG_FORMAT: z.enum(["pretty", "json"], "must be pretty or json").optional(),
@@ -273,6 +282,11 @@ const schema = z.object({
   .refine(({ KV_PATH, DATA_DIR }) => !KV_PATH || !DATA_DIR, {
     path: ["DATA_DIR"],
     message: "cannot be set together with KV_PATH",
+    when: always,
+  })
+  .refine(({ METRICS_TOKEN, WORKERS }) => METRICS_TOKEN === undefined || !(WORKERS > 1), {
+    path: ["METRICS_TOKEN"],
+    message: "shows one worker, of several: set METRICS_PORT, which adds them up",
     when: always,
   })
   .refine(({ KV_PATH, WORKERS }) => KV_PATH !== ":memory:" || !(WORKERS > 1), {

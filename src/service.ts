@@ -15,6 +15,8 @@ import { createRoutes } from "./http/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
 import { Proxies } from "./limits/proxies.ts";
 import { RateLimit } from "./limits/rate_limit.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { Tally } from "./observe/tally.ts";
 import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
@@ -87,6 +89,8 @@ export interface SyncServiceConfig
   roomLinger?: number;
   /** What may be said of presence. Default: 4,096 bytes a client, 30 times a second, also by readers. */
   presence?: Partial<PresenceRules>;
+  /** Whoever has it may see `/metrics`. Default: nobody. */
+  metricsToken?: string | null;
   clock?: Clock;
 }
 
@@ -100,6 +104,8 @@ export interface SyncService {
   ready: Promise<void>;
   /** Loads ahead of time what the first caller would otherwise wait for. */
   warm(): Promise<void>;
+  /** What it tells of itself, for Prometheus. */
+  metrics(): Promise<Metrics>;
   /** Takes nothing new, commits what has arrived, and closes all sockets; within 5 s. */
   shutdown(): Promise<void>;
 }
@@ -129,6 +135,7 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
       return await answer(exchange(request, info, proxies));
     },
     warm: async () => await (await starting).warm(),
+    metrics: async () => (await starting).metrics,
     shutdown: () => stopping ??= starting.then(({ stop }) => stop()),
   };
 }
@@ -143,17 +150,33 @@ async function start(config: SyncServiceConfig, face: Face) {
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
+  const tally = new Tally();
   const rooms = new Rooms({
     store,
     clock,
     limits,
+    tally,
     linger: config.roomLinger ?? ROOM_LINGER,
     presence: { ...PRESENCE, ...config.presence },
   });
   const outside: Outside = { ...config, ...face, kv, clock };
-  const documents = didDocuments(outside);
+  const documents = didDocuments(outside, tally);
   const { policy, admin } = accessOf(config, { kv, clock, store, rooms, documents, limits, face });
   const authenticator = authenticatorOf(config, documents, outside);
+  const connections = new Connections({
+    rooms,
+    roles: {
+      policy,
+      isGone: authenticator.isGone,
+      recheck: config.accessRecheck ?? ACCESS_RECHECK,
+    },
+    clock,
+    limits,
+    tally,
+    maxSession: config.maxSession ?? MAX_SESSION,
+  });
+  const census = () => ({ connections: connections.size, rooms: rooms.size, ...rooms.load });
+  const metrics = new Metrics(tally, census, clock);
   const parts: Parts = {
     face,
     authenticator,
@@ -161,34 +184,29 @@ async function start(config: SyncServiceConfig, face: Face) {
     policy,
     admin,
     rooms,
-    connections: new Connections({
-      rooms,
-      roles: {
-        policy,
-        isGone: authenticator.isGone,
-        recheck: config.accessRecheck ?? ACCESS_RECHECK,
-      },
-      clock,
-      limits,
-      maxSession: config.maxSession ?? MAX_SESSION,
-    }),
+    connections,
     store,
     clock,
     stopping: false,
+    tally,
+    metrics,
+    metricsToken: config.metricsToken ?? null,
     rates: {
-      perAddress: new RateLimit(limits.requestsPerAddress),
-      handshakesPerDid: new RateLimit(limits.callsPerDid),
+      perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress),
+      handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid),
     },
   };
 
   return {
     answer: createRoutes(parts),
+    metrics,
     warm: async () => await parts.authenticator.warm?.(),
     async stop() {
       parts.stopping = true;
       const deadline = clock.uptime() + SHUTDOWN_PATIENCE;
       await rooms.shutDown(COMMIT_PATIENCE);
       await parts.connections.allClosed(deadline - clock.uptime());
+      metrics.stop();
       await store.close();
       if (kv !== given) kv.close();
       logger.info("stopped");

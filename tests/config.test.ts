@@ -30,6 +30,8 @@ Deno.test("C1: with nothing set everything has its default", () => {
     didCacheTimes: { fresh: 300_000, stale: 3_600_000, max: 86_400_000, negative: 60_000 },
     limits: DEFAULT_LIMITS,
     trustedProxies: [],
+    metricsToken: null,
+    metricsPort: null,
     logLevel: "info",
     logFormat: "json",
   });

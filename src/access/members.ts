@@ -234,7 +234,9 @@ export function withMember(
 ): Change {
   const members = record.members + (before === null ? 1 : 0);
   if (members > most) {
-    throw new Refusal("TooManyMembers", 400, `A room has at most ${most} members.`);
+    throw new Refusal("TooManyMembers", 400, `A room has at most ${most} members.`, {
+      limit: "members",
+    });
   }
   const sets = [memberKey(room, did), roomsOfKey(did, room)].map((key) => ({ key, value: role }));
   return { record: { ...record, members }, sets };

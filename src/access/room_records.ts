@@ -316,7 +316,9 @@ export function forbidden(): Refusal {
 }
 
 function tooManyRooms(most: number): Refusal {
-  return new Refusal("TooManyRooms", 400, `Nobody may own more than ${most} rooms.`);
+  return new Refusal("TooManyRooms", 400, `Nobody may own more than ${most} rooms.`, {
+    limit: "roomsPerDid",
+  });
 }
 
 function tooBusy(): Refusal {

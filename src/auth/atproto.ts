@@ -4,6 +4,7 @@ import { didDirectory } from "../did/did_directory.ts";
 import { DidDocuments } from "../did/did_documents.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits/limits.ts";
 import { RateLimit } from "../limits/rate_limit.ts";
+import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import type { Authenticator, Call, Identity } from "./authenticator.ts";
 import { ReplayGuard } from "./replay_guard.ts";
@@ -46,10 +47,11 @@ export function atproto(options: AtprotoOptions): Authenticator {
 /** DID documents, as the options want them. */
 export function didDocuments(
   { kv, clock, didCacheTimes = DEFAULT_DID_CACHE_TIMES, ...options }: AtprotoOptions,
+  tally?: Tally,
 ): DidDocuments {
   const { plcUrl = "https://plc.directory", allowLocalDids = false } = options;
   const cache = new KvDidCache(kv, clock, didCacheTimes);
-  return new DidDocuments(cache, didDirectory({ plcUrl, allowLocalDids }), clock);
+  return new DidDocuments(cache, didDirectory({ plcUrl, allowLocalDids }), clock, tally);
 }
 
 /** {@linkcode atproto} by documents that others use as well. */
@@ -58,7 +60,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
   const { jwtMaxLifetime: maxLifetime = 5 * 60_000 } = options;
   const audiences = [serviceDid, `${serviceDid}#${serviceId}`];
   const { callsPerDid, verifications } = { ...DEFAULT_LIMITS, ...options.limits };
-  const perDid = new RateLimit(callsPerDid);
+  const perDid = new RateLimit("callsPerDid", callsPerDid);
   let verifying = 0;
   const replays = new ReplayGuard(kv, clock);
   const keys = new SigningKeys(documents);
@@ -103,6 +105,7 @@ async function proveSignature(token: string, keys: SigningKeys): Promise<void> {
 function tooBusy(): Refusal {
   return new Refusal("TooBusy", 503, "Too many callers prove who they are just now.", {
     retryAfter: 1,
+    limit: "verifications",
   });
 }
 

@@ -1,6 +1,7 @@
-import type { DidDocument } from "@atproto/identity";
+import type { CacheResult, DidDocument } from "@atproto/identity";
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
+import { Tally } from "../observe/tally.ts";
 import { Coalescer } from "../web/coalesce.ts";
 import { LookupFailure, notAsked } from "../web/lookup_failure.ts";
 import { type Allowance, RequestBudget } from "../web/request_budget.ts";
@@ -32,7 +33,12 @@ export class DidDocuments {
   #plc = new Coalescer<DidDocument | null>(MAX_LOOKUPS);
   #web = new Coalescer<DidDocument | null>(MAX_LOOKUPS);
 
-  constructor(cache: KvDidCache, directory: DidDirectory, clock: Clock) {
+  constructor(
+    cache: KvDidCache,
+    directory: DidDirectory,
+    clock: Clock,
+    private readonly tally: Tally = new Tally(),
+  ) {
     this.#cache = cache;
     this.#directory = directory;
     this.#budget = new RequestBudget(clock, ALLOWANCE);
@@ -41,6 +47,7 @@ export class DidDocuments {
   /** The document of `did`; null when there is no such DID (any more). @throws {LookupFailure} */
   async get(did: string): Promise<DidDocument | null> {
     const known = await this.#cache.recall(did);
+    this.tally.documents.add(nameOf(known));
     if (known === "absent") return null;
     if (known === null) return await this.#lookUp(did);
     if (known.expired) {
@@ -104,4 +111,11 @@ export class DidDocuments {
       throw error;
     }
   }
+}
+
+/** How good what the cache has is. */
+function nameOf(known: CacheResult | "absent" | null): string {
+  if (known === null || known === "absent") return known ?? "unknown";
+  if (known.expired) return "expired";
+  return known.stale ? "stale" : "fresh";
 }

@@ -4,6 +4,8 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import type { Tickets } from "../auth/tickets.ts";
 import type { Clock } from "../clock.ts";
 import type { Connections } from "../socket/connections.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Tally } from "../observe/tally.ts";
 import type { RateLimit } from "../limits/rate_limit.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import type { Rooms } from "../sync/rooms.ts";
@@ -39,6 +41,10 @@ export interface Parts {
   clock: Clock;
   /** The service takes nothing new any more. */
   stopping: boolean;
+  tally: Tally;
+  metrics: Metrics;
+  /** Who may see the metrics; null for nobody. */
+  metricsToken: string | null;
   /** How often one may ask. */
   rates: { perAddress: RateLimit; handshakesPerDid: RateLimit };
 }

@@ -9,6 +9,7 @@ import { didDocument } from "./did_document.ts";
 import { live, ready } from "./health.ts";
 import { home } from "./home.ts";
 import { lexicons } from "./lexicons.ts";
+import { metrics } from "./metrics.ts";
 import type { Exchange, NsidPrefix, Parts } from "./parts.ts";
 import { getTicket, token } from "./tickets.ts";
 import { upgrade } from "./upgrade.ts";
@@ -42,6 +43,7 @@ function table({ face }: Parts): Route[] {
     ["GET", "/livez", live],
     ["GET", "/readyz", isReady],
     ["GET", "/health", isReady],
+    ["GET", "/metrics", metrics],
     change("getTicket", getTicket),
     ask("token", token),
     ask("getRoom", access.getRoom),
@@ -63,9 +65,9 @@ function table({ face }: Parts): Route[] {
 
 /** Answers requests. Whatever happens inside, this resolves with a response. */
 export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Response> {
-  const { corsOrigins, serviceDid } = parts.face;
+  const { corsOrigins } = parts.face;
   const router = Router<IRequest, [Exchange]>({
-    catch: (error) => errorAnswer(error, serviceDid),
+    catch: (error) => refuse(error, parts),
   });
   router.options("*", () => preflight());
   for (const [method, path, handler] of table(parts)) {
@@ -75,7 +77,7 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     };
     if (method === "GET") router.get(path, route).head(path, route);
     else router.post(path, route);
-    router.all(path, () => methodNotAllowed(method, serviceDid));
+    router.all(path, () => methodNotAllowed(method, parts));
   }
   router.all("*", () => {
     throw new Refusal("NotFound", 404, "There is nothing at this address.");
@@ -85,6 +87,7 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     const { request, url } = exchange;
     const response = await overLimit(exchange, parts) ??
       await router.fetch(request as unknown as IRequest, exchange);
+    parts.tally.answers.add(String(response.status));
     // The path alone: a query may hold a token.
     const { pathname } = url;
     logger.debug("{method} {path} {status}", {
@@ -97,8 +100,8 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
   };
 }
 
-/** Who looks whether the service is well does so from one address, and is not to be told otherwise. */
-const UNLIMITED = new Set(["/livez", "/readyz", "/health"]);
+/** Who watches over the service does so from one address, and is not to be told otherwise. */
+const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
 /** The answer to an address that has asked too often; null for others. */
 async function overLimit({ url, address }: Exchange, parts: Parts): Promise<Response | null> {
@@ -107,8 +110,15 @@ async function overLimit({ url, address }: Exchange, parts: Parts): Promise<Resp
     await parts.rates.perAddress.spend(networkOf(address));
     return null;
   } catch (error) {
-    return errorAnswer(error, parts.face.serviceDid);
+    return refuse(error, parts);
   }
+}
+
+/** The answer to a request that fails, and a note of it. */
+function refuse(error: unknown, { face, tally }: Parts): Response {
+  tally.errors.add(error instanceof Refusal ? error.name : "InternalServerError");
+  if (error instanceof Refusal && error.limit !== undefined) tally.limits.add(error.limit);
+  return errorAnswer(error, face.serviceDid);
 }
 
 function lexicon(prefix: NsidPrefix, { pathname }: URL): Response {
@@ -123,9 +133,9 @@ function stopping(): Refusal {
   return new Refusal("ShuttingDown", 503, "The service is restarting.", { retryAfter: 1 });
 }
 
-function methodNotAllowed(method: "GET" | "POST", realm: string): Response {
+function methodNotAllowed(method: "GET" | "POST", parts: Parts): Response {
   const refusal = new Refusal("MethodNotAllowed", 405, `This address takes ${method} only.`);
-  const response = errorAnswer(refusal, realm);
+  const response = refuse(refusal, parts);
   response.headers.set("allow", method === "GET" ? "GET, HEAD" : method);
   return response;
 }

@@ -8,6 +8,7 @@ export const getTicket: Method<{ room: string }> = async ({ caller, input }, par
   const { room } = input;
   checkRoomName(room);
   const role = await roleIn(parts.policy, caller.did, room);
+  parts.tally.ticketsIssued++;
   const { ticket, expiresAt } = await parts.tickets.issue({ did: caller.did, room, role });
   return {
     ticket,
@@ -21,7 +22,8 @@ export const getTicket: Method<{ room: string }> = async ({ caller, input }, par
 };
 
 /** `token`: a ticket for no room in particular, as Roomy's first clients ask for it. */
-export const token: Method<unknown> = async ({ caller }, { tickets }) => {
+export const token: Method<unknown> = async ({ caller }, { tickets, tally }) => {
+  tally.ticketsIssued++;
   const { ticket } = await tickets.issue({ did: caller.did, room: null, role: null });
   return { token: ticket };
 };

@@ -96,7 +96,7 @@ function readProtocols({ headers }: Request): { token: string | null; answer?: s
 
 async function whoOpens(
   { url, address }: Exchange,
-  { authenticator, tickets }: Parts,
+  { authenticator, tickets, tally }: Parts,
   token: string | null,
   claimedDid: string | null,
 ): Promise<Pick<Grant, "did" | "room">> {
@@ -104,7 +104,9 @@ async function whoOpens(
   if (token === null && onlyTickets) throw noTicket(token);
   if (token !== null) {
     try {
-      return await tickets.redeem(token);
+      const grant = await tickets.redeem(token);
+      tally.ticketsRedeemed++;
+      return grant;
     } catch (error) {
       if (!(error instanceof Refusal) || onlyTickets) throw error;
     }

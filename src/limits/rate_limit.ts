@@ -1,13 +1,14 @@
 import ipaddr from "ipaddr.js";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
 import { Refusal } from "../refusal.ts";
+import type { Limits } from "./limits.ts";
 
 /** Counts calls in windows of one minute, for this process alone. */
 export class RateLimit {
   #limiter: RateLimiterMemory;
   #perMinute: number;
 
-  constructor(perMinute: number) {
+  constructor(private readonly limit: keyof Limits, perMinute: number) {
     this.#limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
     this.#perMinute = perMinute;
   }
@@ -20,7 +21,7 @@ export class RateLimit {
     try {
       await this.#limiter.consume(key);
     } catch (answer) {
-      throw answer instanceof Error ? answer : tooMany(answer as RateLimiterRes);
+      throw answer instanceof Error ? answer : this.#tooMany(answer as RateLimiterRes);
     }
   }
 
@@ -30,7 +31,14 @@ export class RateLimit {
    */
   async check(key: string): Promise<void> {
     const spent = await this.#limiter.get(key);
-    if (spent && spent.consumedPoints >= this.#perMinute) throw tooMany(spent);
+    if (spent && spent.consumedPoints >= this.#perMinute) throw this.#tooMany(spent);
+  }
+
+  #tooMany({ msBeforeNext }: RateLimiterRes): Refusal {
+    const { limit } = this;
+    const retryAfter = Math.max(1, Math.ceil(msBeforeNext / 1000));
+    const words = `Too many calls. Wait for ${retryAfter} s.`;
+    return new Refusal("RateLimitExceeded", 429, words, { retryAfter, limit });
   }
 }
 
@@ -43,11 +51,4 @@ export function networkOf(address: string): string {
   const parsed = ipaddr.process(address);
   if (parsed instanceof ipaddr.IPv4) return parsed.toString();
   return `${parsed.parts.slice(0, 4).map((part) => part.toString(16)).join(":")}::/64`;
-}
-
-function tooMany({ msBeforeNext }: RateLimiterRes): Refusal {
-  const retryAfter = Math.max(1, Math.ceil(msBeforeNext / 1000));
-  return new Refusal("RateLimitExceeded", 429, `Too many calls. Wait for ${retryAfter} s.`, {
-    retryAfter,
-  });
 }

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Inflow } from "../limits/inflow.ts";
+import type { Tally } from "../observe/tally.ts";
 import { Close } from "../sync/close.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Seat } from "../sync/room.ts";
@@ -29,6 +30,7 @@ export interface ConnectionOptions {
   provisional: boolean;
   inflow: Inflow;
   clock: Clock;
+  tally: Tally;
 }
 
 /** One socket, as a peer of its room. Ten thousand of these may be open: they hold no more than they need. */
@@ -44,12 +46,13 @@ export class Connection implements Peer {
   readonly #socket: WebSocket;
   readonly #inflow: Inflow;
   readonly #clock: Clock;
+  readonly #tally: Tally;
   #seat: Seat | null = null;
 
   constructor(
     socket: WebSocket,
     { did, room, role, address }: Admission,
-    { provisional, inflow, clock }: ConnectionOptions,
+    { provisional, inflow, clock, tally }: ConnectionOptions,
   ) {
     this.did = did;
     this.role = role;
@@ -59,6 +62,7 @@ export class Connection implements Peer {
     this.#socket = socket;
     this.#inflow = inflow;
     this.#clock = clock;
+    this.#tally = tally;
   }
 
   get buffered(): number {
@@ -67,6 +71,8 @@ export class Connection implements Peer {
 
   send(frame: Uint8Array): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#tally.sent++;
+    this.#tally.sentBytes += frame.length;
     this.#socket.send(frame as Uint8Array<ArrayBuffer>);
   }
 
@@ -112,7 +118,12 @@ export class Connection implements Peer {
     }
     const frame = new Uint8Array(data);
     const excess = this.#inflow.take(frame, this.#heardAt);
-    if (excess !== null) return this.expel(excess.code, excess.reason);
+    if (excess !== null) {
+      this.#tally.limits.add(excess.limit);
+      return this.expel(excess.code, excess.reason);
+    }
+    this.#tally.received++;
+    this.#tally.receivedBytes += frame.length;
     try {
       this.#seat!.receive(frame);
     } catch (error) {

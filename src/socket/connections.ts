@@ -3,6 +3,7 @@ import type { Limits } from "../limits/limits.ts";
 import { Inflow } from "../limits/inflow.ts";
 import { Occupancy } from "../limits/occupancy.ts";
 import { networkOf } from "../limits/rate_limit.ts";
+import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import { Close } from "../sync/close.ts";
 import type { Rooms } from "../sync/rooms.ts";
@@ -15,6 +16,9 @@ import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
  */
 const SWEEP = 5_000;
 
+/** Close codes that are counted by themselves: clients may send any. */
+const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
+
 /** When to come back to where there is no place, in seconds. */
 const PLACE_RETRY = 10;
 
@@ -24,6 +28,7 @@ export interface ConnectionsOptions {
   roles: RoleSource;
   clock: Clock;
   limits: Limits;
+  tally: Tally;
   /** How long a socket may stay open, in ms. */
   maxSession: number;
 }
@@ -50,36 +55,41 @@ export class Connections {
   /** @throws {Refusal} TooManyConnections: there is no place from this address, or in this room */
   checkPlace(address: string, room: string): void {
     const { limits } = this.#options;
-    if (this.#open.size >= limits.connections) throw noPlace(503, "here");
-    if (this.#perRoom.of(room) >= limits.connectionsPerRoom) throw noPlace(503, "in this room");
+    if (this.#open.size >= limits.connections) throw noPlace(503, "here", "connections");
+    if (this.#perRoom.of(room) >= limits.connectionsPerRoom) {
+      throw noPlace(503, "in this room", "connectionsPerRoom");
+    }
     if (this.#perAddress.of(networkOf(address)) >= limits.connectionsPerAddress) {
-      throw noPlace(429, "from your address");
+      throw noPlace(429, "from your address", "connectionsPerAddress");
     }
   }
 
   /** @throws {Refusal} TooManyConnections: there is no place for this DID */
   checkPlaceOf(did: string): void {
     if (this.#perDid.of(did) < this.#options.limits.connectionsPerDid) return;
-    throw noPlace(429, "of yours");
+    throw noPlace(429, "of yours", "connectionsPerDid");
   }
 
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
   admit(socket: WebSocket, admission: Admission): void {
     socket.binaryType = "arraybuffer";
-    const { clock, limits, roles: { policy } } = this.#options;
+    const { clock, limits, tally, roles: { policy } } = this.#options;
     const connection = new Connection(socket, admission, {
       provisional: policy.stateOf !== undefined,
       inflow: new Inflow(limits),
       clock,
+      tally,
     });
     this.#enter(connection);
     this.#stopSweeping ??= this.#sweep();
     socket.onopen = () => {
+      tally.opened++;
       const { did, room } = admission;
       const seat = this.#options.rooms.join(room, connection);
       const stopKeeping = this.#roles.keep(did, room, seat);
       connection.sit(seat);
-      socket.onclose = () => {
+      socket.onclose = ({ code }) => {
+        tally.closed.add(ours.has(code) ? String(code) : "other");
         connection.leave().then(stopKeeping);
         this.#forget(connection);
       };
@@ -87,6 +97,11 @@ export class Connections {
     // Until it opens; a failed upgrade fires an error first, which says no more than the close does.
     socket.onclose = () => this.#forget(connection);
     socket.onerror = () => {};
+  }
+
+  /** How many sockets are open. */
+  get size(): number {
+    return this.#open.size;
   }
 
   /** Resolves once no socket is open any more, or after `patience` ms. */
@@ -120,6 +135,7 @@ export class Connections {
       if (connection.hasSpoken) this.#silent.delete(connection);
       else if (this.#open.get(connection)! <= last) {
         this.#silent.delete(connection);
+        this.#options.tally.limits.add("joinDeadline");
         connection.expel(Close.IDLE, "you have said nothing since you came");
       }
     }
@@ -148,7 +164,7 @@ export class Connections {
   }
 }
 
-function noPlace(status: 429 | 503, where: string): Refusal {
+function noPlace(status: 429 | 503, where: string, limit: keyof Limits): Refusal {
   const words = `Too many sockets are open ${where}. Come back later.`;
-  return new Refusal("TooManyConnections", status, words, { retryAfter: PLACE_RETRY });
+  return new Refusal("TooManyConnections", status, words, { retryAfter: PLACE_RETRY, limit });
 }

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { mergeUpdates } from "yjs";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
+import type { Tally } from "../observe/tally.ts";
 import {
   type Change,
   DamagedRoomError,
@@ -90,6 +91,7 @@ export interface RoomOptions {
   presence: PresenceRules;
   /** The most bytes of its document, as it is stored; over that it takes no more. */
   maxBytes: number;
+  tally: Tally;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
   /** Called when what is stored of the room cannot be served. It is about to close. */
@@ -128,6 +130,7 @@ export class Room {
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #maxBytes: number;
+  readonly #tally: Tally;
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
   readonly #presence: RoomPresence;
@@ -149,7 +152,7 @@ export class Room {
   #closed = false;
 
   constructor(
-    { name, store, clock, announcer, presence, maxBytes, onIdle, onDamage }: RoomOptions,
+    { name, store, clock, announcer, presence, maxBytes, tally, onIdle, onDamage }: RoomOptions,
   ) {
     this.name = name;
     this.#store = store;
@@ -157,6 +160,7 @@ export class Room {
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
     this.#maxBytes = maxBytes;
+    this.#tally = tally;
     this.#broadcast = new Broadcast({
       clock,
       members: this.#members,
@@ -187,6 +191,12 @@ export class Room {
   /** The room lets nobody in any more. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** How many of its peers are behind, and how many messages wait. */
+  get load(): { slowPeers: number; waiting: number } {
+    const slow = [...this.#members].filter(({ delivery }) => delivery.behind);
+    return { slowPeers: slow.length, waiting: this.#arrivals.length };
   }
 
   /** Lets a peer in. It is greeted once the document is loaded. */
@@ -390,9 +400,11 @@ export class Room {
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
   #refuse(member: Member, update: Uint8Array, whole: boolean): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
+    this.#tally.refusedUpdates++;
     member.noteGap(reachOf(update));
     const outcome = member.rights.refuse(this.#clock.uptime());
     const { mayWrite } = member.rights;
+    if (mayWrite) this.#tally.limits.add("documentBytes");
     const words = mayWrite ? FULL : "You may only read this room.";
     if (outcome === "tell") member.send(deniedFrame(words));
     // What answers a question of ours is not held against it.
@@ -504,8 +516,12 @@ export class Room {
     }
     if (news === null) return;
     const senders = new Set(updates.map(({ member }) => member));
+    const begun = this.#clock.uptime();
     const missed = await this.#append(news, senders);
     if (missed === null) return await this.#commitAllowed(updates);
+    this.#tally.updates += updates.length;
+    this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
+    this.#tally.batchSize.observe(updates.length);
     this.#broadcast.publish(news, senders.size === 1 ? updates[0]!.member : undefined);
     this.#merge(missed);
   }
@@ -557,6 +573,7 @@ export class Room {
         return await operation();
       } catch (error) {
         if (IS_FINAL.some((kind) => error instanceof kind)) throw error;
+        this.#tally.storeFailures++;
         logger.warn("the store failed {room}, and is tried again: {error}", {
           room: this.name,
           error,

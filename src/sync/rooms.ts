@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import type { Limits } from "../limits/limits.ts";
+import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
 import { Announcer } from "./announcer.ts";
@@ -28,6 +29,7 @@ export interface RoomsOptions {
   linger: number;
   presence: PresenceRules;
   limits: Pick<Limits, "rooms" | "documentBytes">;
+  tally: Tally;
 }
 
 /** The rooms in memory. They appear with their first peer and go some time after their last. */
@@ -51,6 +53,13 @@ export class Rooms {
     return this.#rooms.size;
   }
 
+  /** How many peers are behind, and how many messages wait for a commit. */
+  get load(): { slowPeers: number; waiting: number } {
+    const loads = [...this.#rooms.values()].map(({ load }) => load);
+    const sum = (what: "slowPeers" | "waiting") => loads.reduce((all, load) => all + load[what], 0);
+    return { slowPeers: sum("slowPeers"), waiting: sum("waiting") };
+  }
+
   /** Whether the room was found damaged a moment ago, and nobody is let in. */
   isDamaged(name: string): boolean {
     return this.#options.clock.uptime() < (this.#damaged.get(name) ?? -Infinity);
@@ -66,6 +75,7 @@ export class Rooms {
     if (!this.#isFull || this.#rooms.has(name) || this.#idlest() !== undefined) return;
     throw new Refusal("TooBusy", 503, "Too many rooms are in use. Come back later.", {
       retryAfter: PLACE_RETRY,
+      limit: "rooms",
     });
   }
 
@@ -105,13 +115,14 @@ export class Rooms {
     const known = this.#rooms.get(name);
     if (known !== undefined && !known.closed) return known;
     this.#makePlace();
-    const { store, clock, presence, limits } = this.#options;
+    const { store, clock, presence, limits, tally } = this.#options;
     const room = new Room({
       name,
       store,
       clock,
       presence,
       maxBytes: limits.documentBytes,
+      tally,
       announcer: this.#announcer,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),

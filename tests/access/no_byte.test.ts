@@ -9,6 +9,7 @@ import { RoleKeeper } from "../../src/socket/role_keeper.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { logPrefix, unseal } from "../../src/store/kv/layout.ts";
 import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
+import { Tally } from "../../src/observe/tally.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { TestPeer } from "../sync/test_peer.ts";
@@ -113,7 +114,14 @@ async function start(kv: Deno.Kv, clock: FakeClock): Promise<Instance> {
   return {
     store,
     admin,
-    rooms: new Rooms({ store, clock, linger: LINGER, limits: DEFAULT_LIMITS, presence: PRESENCE }),
+    rooms: new Rooms({
+      store,
+      clock,
+      linger: LINGER,
+      limits: DEFAULT_LIMITS,
+      tally: new Tally(),
+      presence: PRESENCE,
+    }),
     keeper: new RoleKeeper({ policy: admin.members, recheck: 600_000 }, clock),
   };
 }

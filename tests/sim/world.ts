@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
 import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
+import { Tally } from "../../src/observe/tally.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
@@ -249,6 +250,7 @@ class World {
         clock: this.clock,
         linger: LINGER,
         limits: DEFAULT_LIMITS,
+        tally: new Tally(),
         presence: { ...PRESENCE, maxRate: 30 },
       }),
     };

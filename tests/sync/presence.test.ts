@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { removeAwarenessStates } from "y-protocols/awareness";
 import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
+import { Tally } from "../../src/observe/tally.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
 import { LINGER, PRESENCE, settle, world } from "./world.ts";
@@ -23,6 +24,7 @@ function apart() {
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const pass = async (ms: number) => {
@@ -125,6 +127,7 @@ Deno.test("P5: so is who comes to an instance that has never seen it, for those 
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   for (const peer of [alice, bob]) peer.join(elsewhere, "room");
@@ -150,6 +153,7 @@ Deno.test("P12: what another instance remembers of a client does not undo what i
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const bob = named("bob").join(elsewhere, "room");
@@ -281,6 +285,7 @@ Deno.test("P8: an instance that starts later hears who is there already", async 
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const bob = named("bob").join(others, "room");

@@ -3,6 +3,7 @@ import { configure, reset } from "@logtape/logtape";
 import * as Y from "yjs";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
+import { Tally } from "../../src/observe/tally.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
@@ -21,6 +22,7 @@ Deno.test("R1: nobody is answered before the document is loaded", async () => {
     clock: new FakeClock(),
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const loading = gate(elsewhere, "pull");
@@ -410,6 +412,7 @@ Deno.test("R11: what another instance stores is merged and shown at once, to its
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
@@ -434,6 +437,7 @@ Deno.test("R11: what another instance stored while nobody was here is there for 
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
@@ -457,6 +461,7 @@ Deno.test("R12: a room that is deleted closes with 4404 everywhere, and nothing 
     clock,
     linger: LINGER,
     limits: DEFAULT_LIMITS,
+    tally: new Tally(),
     presence: PRESENCE,
   });
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];

@@ -1,6 +1,7 @@
 import * as Y from "yjs";
 import type { PresenceRules } from "../../src/sync/room_presence.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/limits/limits.ts";
+import { Tally } from "../../src/observe/tally.ts";
 import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { MemoryStore } from "./memory_store.ts";
@@ -21,6 +22,7 @@ export function world(presence: Partial<PresenceRules> = {}, limits: Partial<Lim
       clock,
       linger: LINGER,
       limits: { ...DEFAULT_LIMITS, ...limits },
+      tally: new Tally(),
       presence: { ...PRESENCE, ...presence },
     }),
   };
