@@ -7,6 +7,15 @@ import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
  */
 const PIECE_BYTES = 64 * 1024;
 
+/** More clients than any document has: a frame of 8 MiB of them would keep everybody waiting for 0.2 s. */
+const MAX_STATE_VECTOR = 512 * 1024;
+
+/** A thousand keystrokes a second for three centuries. Where clocks lose their precision, Yjs fails. */
+const MAX_CLOCK = 2 ** 43;
+
+/** Values may be nested so deep: a client whose stack is smaller than ours would choke on more. */
+const MAX_DEPTH = 200;
+
 /** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
 export class MalformedUpdateError extends Error {
   override readonly name = "MalformedUpdateError";
@@ -18,15 +27,56 @@ export class PoisonedError extends Error {
 }
 
 /**
- * Makes sure that an update can be read, since a document that meets bad bytes half-way is spoilt.
+ * Makes sure that an update can be read, since a document that meets bad bytes half-way is spoilt, and
+ * that it is one that Yjs might have made: others choke clients that apply them.
  * @throws {MalformedUpdateError}
  */
 export function checkUpdate(update: Uint8Array): void {
+  const { structs, ds } = decode(update);
+  if (!structs.every(({ id, length }) => isRange(id.clock, length))) throw offLimits();
+  for (const ranges of ds.clients.values()) {
+    if (!ranges.every(({ clock, len }) => isRange(clock, len))) throw offLimits();
+  }
+  if (structs.some((struct) => struct instanceof Y.Item && isTooDeep(valuesOf(struct.content)))) {
+    throw new MalformedUpdateError(`values in it are nested over ${MAX_DEPTH} deep`);
+  }
+}
+
+function decode(update: Uint8Array): ReturnType<typeof Y.decodeUpdate> {
   try {
-    Y.decodeUpdate(update);
+    return Y.decodeUpdate(update);
   } catch (cause) {
     throw new MalformedUpdateError("the update cannot be read", { cause });
   }
+}
+
+/** Whether there is something between these clocks, and they are such as a client might get to. */
+function isRange(clock: number, length: number): boolean {
+  return length > 0 && clock + length <= MAX_CLOCK;
+}
+
+function offLimits(): MalformedUpdateError {
+  return new MalformedUpdateError("the update is about nothing, or about clocks beyond reach");
+}
+
+/** The values in an item, as far as they may have values in them. */
+function valuesOf(content: Y.Item["content"]): unknown[] {
+  if (content instanceof Y.ContentAny || content instanceof Y.ContentJSON) return content.arr;
+  if (content instanceof Y.ContentEmbed) return [content.embed];
+  if (content instanceof Y.ContentFormat) return [content.value];
+  return [];
+}
+
+function isTooDeep(values: unknown[]): boolean {
+  let level = values;
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return true;
+    level = level.filter((value) =>
+      typeof value === "object" && value !== null && !ArrayBuffer.isView(value)
+    )
+      .flatMap((value) => Object.values(value as object));
+  }
+  return false;
 }
 
 /** Whether an update that can be read says nothing, as the answer of who has nothing to add. */
@@ -36,6 +86,9 @@ export function isEmpty(update: Uint8Array): boolean {
 
 /** @throws {MalformedUpdateError} */
 export function readStateVector(bytes: Uint8Array): StateVector {
+  if (bytes.length > MAX_STATE_VECTOR) {
+    throw new MalformedUpdateError(`a state vector has at most ${MAX_STATE_VECTOR} bytes`);
+  }
   try {
     return Y.decodeStateVector(bytes);
   } catch (cause) {

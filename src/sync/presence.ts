@@ -56,6 +56,7 @@ interface Owner {
 class Elsewhere implements Owner {}
 
 const GONE = "null";
+const GONE_BYTES = new TextEncoder().encode(GONE);
 
 /** A page has one for each document, and another after a clash of ids. A flood of them would be kept for long. */
 const MAX_CLIENTS = 32;
@@ -358,5 +359,5 @@ function orBadFrame<T>(read: () => T): T {
 }
 
 function isGone(state: Uint8Array): boolean {
-  return state.length === GONE.length && decodeUtf8(state) === GONE;
+  return state.length === GONE_BYTES.length && state.every((byte, n) => byte === GONE_BYTES[n]);
 }
