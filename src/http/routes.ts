@@ -11,6 +11,7 @@ import { home } from "./home.ts";
 import { lexicons } from "./lexicons.ts";
 import { metrics } from "./metrics.ts";
 import type { Exchange, NsidPrefix, Parts } from "./parts.ts";
+import { addSecurity } from "./security.ts";
 import { getTicket, token } from "./tickets.ts";
 import { upgrade } from "./upgrade.ts";
 import { type Method, procedure, query } from "./xrpc.ts";
@@ -65,7 +66,7 @@ function table({ face }: Parts): Route[] {
 
 /** Answers requests. Whatever happens inside, this resolves with a response. */
 export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Response> {
-  const { corsOrigins } = parts.face;
+  const { corsOrigins, publicUrl } = parts.face;
   const router = Router<IRequest, [Exchange]>({
     catch: (error) => refuse(error, parts),
   });
@@ -96,6 +97,7 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
       status: response.status,
     });
     if (response.status === 101) return response;
+    addSecurity(response, publicUrl);
     return addCors(response, corsOrigins, request.headers.get("origin"));
   };
 }

@@ -226,3 +226,17 @@ Deno.test("H13: a service that stops takes nothing new, and says when to come ba
   await stopping;
   it.kv.close();
 });
+
+Deno.test("H14: every answer tells a browser to make nothing else of it", async () => {
+  await using it = await startService();
+  for (const path of ["/", "/lexicons", "/nothing/here", "/sync/notes", "/livez"]) {
+    const { headers } = await it.call(path, { headers: { accept: "text/html" } });
+    assertEquals(headers.get("x-content-type-options"), "nosniff", path);
+    assert(headers.get("content-security-policy")!.includes("default-src 'none'"), path);
+    assertEquals(headers.get("referrer-policy"), "no-referrer", path);
+    assertEquals(headers.get("strict-transport-security"), "max-age=31536000", path);
+  }
+  await using local = await startService({ publicUrl: "http://localhost:8000" });
+  const { headers } = await local.call("/");
+  assertEquals(headers.get("strict-transport-security"), null);
+});
