@@ -294,3 +294,39 @@ Deno.test("S12: a store that cannot be opened says so in words", async () => {
   assert(error.message.includes(file), error.message);
   await Deno.remove(file);
 });
+
+Deno.test("S27: a store that takes fewer checks in a commit than the embedded one gets fewer, and loses nothing", async () => {
+  const kv = await Deno.openKv(":memory:");
+  let largest = 0;
+  const strict = new Proxy(kv, {
+    get(target, name) {
+      if (name !== "atomic") return Reflect.get(target, name).bind(target);
+      return () => {
+        const atomic = target.atomic();
+        const [check, commit] = [atomic.check.bind(atomic), atomic.commit.bind(atomic)];
+        let checks = 0;
+        return Object.assign(atomic, {
+          check: (...all: Deno.AtomicCheck[]) => (checks += all.length, check(...all)),
+          commit: () => {
+            if (checks > 10) return Promise.reject(new Error("Too many checks included in atomic"));
+            largest = Math.max(largest, checks);
+            return commit();
+          },
+        });
+      };
+    },
+  });
+  const commits = new GroupCommit(strict);
+  const commit = (n: number) =>
+    commits.commit({
+      subject: String(n),
+      checks: [{ key: ["n", n], versionstamp: null }],
+      sets: [{ key: ["n", n], value: n }],
+      bytes: 10,
+    });
+  const stamps = await Promise.all(Array.from({ length: 95 }, (_, n) => commit(n)));
+  assertEquals(stamps.filter((stamp) => stamp !== null).length, 95);
+  assertEquals((await keys(kv, ["n"])).length, 95);
+  assertEquals(largest, 10);
+  kv.close();
+});

@@ -1,0 +1,28 @@
+/** `deno task soak [--sockets 10000] [--minutes 10]`: see soak.ts. */
+import { parseArgs } from "node:util";
+import { findKvServer } from "../../real/kv_server.ts";
+import { soak } from "./soak.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    sockets: { type: "string", default: "10000" },
+    minutes: { type: "string", default: "10" },
+  },
+});
+
+const program = await findKvServer();
+if (program === null) throw new Error("this needs denokv: cargo install denokv --locked");
+const report = await soak({
+  program,
+  sockets: Number(values.sockets),
+  duration: Number(values.minutes) * 60_000,
+  say: console.log,
+});
+const { missing, errors, rss, ...numbers } = report;
+console.log({ ...numbers, missing: missing.length, errors: errors.slice(0, 10) });
+console.log(
+  `memory: ${rss.first.toFixed(0)} MB, then ${rss.last.toFixed(0)} MB: ` +
+    `${rss.slope.toFixed(1)} MB a minute`,
+);
+Deno.exit(missing.length + errors.length > 0 ? 1 : 0);
