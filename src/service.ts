@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { GrantLibrary, type LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
@@ -270,5 +271,6 @@ function exchange(
   const remote = info?.remoteAddr;
   const peer = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
   const address = proxies.addressOf(peer, request.headers);
-  return { request, url: new URL(request.url), address };
+  const id = randomBytes(9).toString("base64url");
+  return { request, url: new URL(request.url), address, id, found: {} };
 }

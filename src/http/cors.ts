@@ -25,7 +25,7 @@ export function addCors(
   origin: string | null,
 ): Response {
   const { headers } = response;
-  headers.set("access-control-expose-headers", "retry-after, www-authenticate");
+  headers.set("access-control-expose-headers", "retry-after, www-authenticate, x-request-id");
   if (allowed === "*") headers.set("access-control-allow-origin", "*");
   else {
     headers.append("vary", "origin");

@@ -55,4 +55,8 @@ export interface Exchange {
   url: URL;
   /** The network address of the other side. */
   address: string;
+  /** Stands for it in the log, and in the answer. */
+  id: string;
+  /** What is found out on the way, for the log. */
+  found: { did?: string; room?: string; error?: string };
 }

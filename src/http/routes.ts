@@ -68,7 +68,7 @@ function table({ face }: Parts): Route[] {
 export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Response> {
   const { corsOrigins, publicUrl } = parts.face;
   const router = Router<IRequest, [Exchange]>({
-    catch: (error) => refuse(error, parts),
+    catch: (error, _, exchange) => refuse(error, exchange, parts),
   });
   router.options("*", () => preflight());
   for (const [method, path, handler] of table(parts)) {
@@ -78,47 +78,54 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     };
     if (method === "GET") router.get(path, route).head(path, route);
     else router.post(path, route);
-    router.all(path, () => methodNotAllowed(method, parts));
+    router.all(path, (_, exchange) => methodNotAllowed(method, exchange, parts));
   }
   router.all("*", () => {
     throw new Refusal("NotFound", 404, "There is nothing at this address.");
   });
 
   return async (exchange) => {
-    const { request, url } = exchange;
+    const { request } = exchange;
+    const begun = parts.clock.uptime();
     const response = await overLimit(exchange, parts) ??
       await router.fetch(request as unknown as IRequest, exchange);
     parts.tally.answers.add(String(response.status));
-    // The path alone: a query may hold a token.
-    const { pathname } = url;
-    logger.debug("{method} {path} {status}", {
-      method: request.method,
-      path: pathname,
-      status: response.status,
-    });
+    note(exchange, response.status, parts.clock.uptime() - begun);
     if (response.status === 101) return response;
+    response.headers.set("x-request-id", exchange.id);
     addSecurity(response, publicUrl);
     return addCors(response, corsOrigins, request.headers.get("origin"));
   };
+}
+
+/** One event for each request. The path alone: a query may hold a token. */
+function note({ request, url, address, id, found }: Exchange, status: number, took: number): void {
+  const { method } = request;
+  const path = url.pathname;
+  const event = { method, path, status, took: Math.round(took), ...found, address, request: id };
+  if (UNLIMITED.has(path)) logger.debug("{method} {path} {status}", event);
+  else logger.info("{method} {path} {status} in {took} ms", event);
 }
 
 /** Who watches over the service does so from one address, and is not to be told otherwise. */
 const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
 /** The answer to an address that has asked too often; null for others. */
-async function overLimit({ url, address }: Exchange, parts: Parts): Promise<Response | null> {
+async function overLimit(exchange: Exchange, parts: Parts): Promise<Response | null> {
+  const { url, address } = exchange;
   if (UNLIMITED.has(url.pathname)) return null;
   try {
     await parts.rates.perAddress.spend(networkOf(address));
     return null;
   } catch (error) {
-    return refuse(error, parts);
+    return refuse(error, exchange, parts);
   }
 }
 
 /** The answer to a request that fails, and a note of it. */
-function refuse(error: unknown, { face, tally }: Parts): Response {
-  tally.errors.add(error instanceof Refusal ? error.name : "InternalServerError");
+function refuse(error: unknown, { found }: Exchange, { face, tally }: Parts): Response {
+  found.error = error instanceof Refusal ? error.name : "InternalServerError";
+  tally.errors.add(found.error);
   if (error instanceof Refusal && error.limit !== undefined) tally.limits.add(error.limit);
   return errorAnswer(error, face.serviceDid);
 }
@@ -135,9 +142,13 @@ function stopping(): Refusal {
   return new Refusal("ShuttingDown", 503, "The service is restarting.", { retryAfter: 1 });
 }
 
-function methodNotAllowed(method: "GET" | "POST", parts: Parts): Response {
+function methodNotAllowed(
+  method: "GET" | "POST",
+  exchange: Exchange,
+  parts: Parts,
+): Response {
   const refusal = new Refusal("MethodNotAllowed", 405, `This address takes ${method} only.`);
-  const response = refuse(refusal, parts);
+  const response = refuse(refusal, exchange, parts);
   response.headers.set("allow", method === "GET" ? "GET, HEAD" : method);
   return response;
 }

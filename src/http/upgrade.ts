@@ -22,6 +22,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
   const { request, url } = exchange;
   checkHandshake(request);
   const target = readTarget(url.pathname);
+  exchange.found.room = target.room;
   if (!originAllowed(parts.face.corsOrigins, request.headers.get("origin"))) {
     throw new Refusal("OriginNotAllowed", 403, "Pages of this origin may not open sockets here.");
   }
@@ -29,6 +30,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
   parts.connections.checkPlace(exchange.address, target.room);
   parts.rooms.checkPlace(target.room);
   const { did, room } = await whoOpens(exchange, parts, protocols.token, target.did);
+  exchange.found.did = did;
   if (target.did !== null && target.did !== did) {
     throw new Refusal("Forbidden", 403, "The ticket is another DID's.");
   }
@@ -46,7 +48,13 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
     protocol: protocols.answer,
     idleTimeout: IDLE_TIMEOUT,
   });
-  parts.connections.admit(socket, { did, role, room: target.room, address: exchange.address });
+  parts.connections.admit(socket, {
+    did,
+    role,
+    room: target.room,
+    address: exchange.address,
+    id: exchange.id,
+  });
   return response;
 }
 

@@ -58,7 +58,7 @@ function withNumbers(
 
 async function authenticate(
   name: string,
-  { request, address }: Exchange,
+  { request, address, found }: Exchange,
   { authenticator, face }: Parts,
   did: unknown,
 ): Promise<Identity> {
@@ -69,6 +69,7 @@ async function authenticate(
     address,
     claimedDid,
   });
+  found.did = caller.did;
   if (claimedDid !== undefined && claimedDid !== caller.did) {
     throw new Refusal("Forbidden", 403, `The token is for ${caller.did}, not for ${claimedDid}.`);
   }

@@ -23,6 +23,8 @@ export interface Admission {
   role: Role;
   /** The network address of the other side. */
   address: string;
+  /** That of the request that opened it. */
+  id: string;
 }
 
 /** What a connection depends on. */
@@ -40,6 +42,12 @@ export class Connection implements Peer {
   readonly provisional: boolean;
   readonly room: string;
   readonly address: string;
+  readonly #id: string;
+  readonly #openedAt: number;
+  /** How much has come and gone: messages, and bytes. */
+  readonly #flow = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0 };
+  /** Why it was closed, if we closed it. */
+  #reason: string | undefined;
   /** When it last sent something. */
   #heardAt = -Infinity;
   #closing = false;
@@ -51,13 +59,15 @@ export class Connection implements Peer {
 
   constructor(
     socket: WebSocket,
-    { did, room, role, address }: Admission,
+    { did, room, role, address, id }: Admission,
     { provisional, inflow, clock, tally }: ConnectionOptions,
   ) {
     this.did = did;
     this.role = role;
     this.room = room;
     this.address = address;
+    this.#id = id;
+    this.#openedAt = clock.uptime();
     this.provisional = provisional;
     this.#socket = socket;
     this.#inflow = inflow;
@@ -73,6 +83,8 @@ export class Connection implements Peer {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#tally.sent++;
     this.#tally.sentBytes += frame.length;
+    this.#flow.sent++;
+    this.#flow.sentBytes += frame.length;
     this.#socket.send(frame as Uint8Array<ArrayBuffer>);
   }
 
@@ -84,6 +96,7 @@ export class Connection implements Peer {
   close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
+    this.#reason = reason;
     this.#closeInQuiet(code, reason, HUSH_ROUNDS);
   }
 
@@ -97,6 +110,21 @@ export class Connection implements Peer {
   sit(seat: Seat): void {
     this.#seat = seat;
     this.#socket.onmessage = ({ data }) => this.#receive(data);
+  }
+
+  /** One event for each connection, when it has ended. */
+  note(code: number): void {
+    logger.info("{did} was in {room} for {took} ms: {code}", {
+      did: this.did,
+      room: this.room,
+      role: this.role,
+      took: Math.round(this.#clock.uptime() - this.#openedAt),
+      code,
+      ...this.#reason !== undefined && { reason: this.#reason },
+      ...this.#flow,
+      address: this.address,
+      request: this.#id,
+    });
   }
 
   /** The socket is gone. Resolves once nothing that came from it waits any more. */
@@ -124,6 +152,8 @@ export class Connection implements Peer {
     }
     this.#tally.received++;
     this.#tally.receivedBytes += frame.length;
+    this.#flow.received++;
+    this.#flow.receivedBytes += frame.length;
     try {
       this.#seat!.receive(frame);
     } catch (error) {

@@ -90,6 +90,7 @@ export class Connections {
       connection.sit(seat);
       socket.onclose = ({ code }) => {
         tally.closed.add(ours.has(code) ? String(code) : "other");
+        connection.note(code);
         connection.leave().then(stopKeeping);
         this.#forget(connection);
       };
