@@ -15,6 +15,7 @@ async function main(): Promise<void> {
   const config = readConfig(Deno.env.toObject(), {
     terminal: Deno.stdout.isTerminal(),
     onDeploy: Deno.env.has("DENO_DEPLOYMENT_ID"),
+    memory: containerMemory(),
   });
   await configureLogging(config.logLevel, config.logFormat);
 
@@ -30,6 +31,15 @@ async function main(): Promise<void> {
   }
   announce(config, running);
   await running.service.warm();
+}
+
+/** What the container lets us have, in bytes: https://docs.kernel.org/admin-guide/cgroup-v2.html */
+function containerMemory(): number | undefined {
+  try {
+    return Number(Deno.readTextFileSync("/sys/fs/cgroup/memory.max")) || undefined; // or "max"
+  } catch {
+    return undefined; // no container, or none that says
+  }
 }
 
 /** Serves the metrics of all threads together, at an address that is not for everybody. */

@@ -33,6 +33,7 @@ export interface Config {
   maxSession: number;
   accessRecheck: number;
   roomLinger: number;
+  shutdownTimeout: number;
   presence: PresenceRules;
   jwtMaxLifetime: number;
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
@@ -60,6 +61,8 @@ export interface Surroundings {
   terminal: boolean;
   /** Deno Deploy has no disk, but a KV of its own. */
   onDeploy: boolean;
+  /** Bytes of memory that the process may have. Default: nobody says. */
+  memory?: number;
 }
 
 /** Settings whose values are nobody's business. */
@@ -71,7 +74,7 @@ const SECRETS = new Set(["UNSAFE_DEV_TOKEN", "METRICS_TOKEN"]);
  */
 export function readConfig(
   env: Record<string, string>,
-  { terminal, onDeploy }: Surroundings,
+  { terminal, onDeploy, memory = Infinity }: Surroundings,
 ): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const { data, error } = schema.safeParse(given);
@@ -102,6 +105,7 @@ export function readConfig(
     maxSession: data.MAX_SESSION,
     accessRecheck: data.ACCESS_RECHECK,
     roomLinger: data.ROOM_LINGER,
+    shutdownTimeout: data.SHUTDOWN_TIMEOUT,
     presence: {
       maxState: data.PRESENCE_MAX_STATE,
       maxRate: data.PRESENCE_RATE,
@@ -129,6 +133,7 @@ export function readConfig(
       bytesPerSecond: data.BYTES_PER_SECOND,
       documentBytes: data.MAX_DOCUMENT,
       rooms: data.MAX_ROOMS,
+      memoryBytes: data.MAX_MEMORY ?? Math.floor(memory * MEMORY_SHARE),
       members: data.MAX_MEMBERS,
       roomsPerDid: data.MAX_ROOMS_PER_DID,
     },
@@ -202,6 +207,9 @@ const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 /** Rules between settings are looked at even where a setting by itself is wrong: one round is enough. */
 const always = () => true;
 
+/** Of the memory that a container has, so much may be in use before no further room is opened. */
+const MEMORY_SHARE = 0.85;
+
 /** A timer of more than 2^31 ms, 24.8 days, goes off at once. */
 const LONGEST_TIMER = 24 * 24 * 60 * 60_000;
 
@@ -240,6 +248,8 @@ const schema = z.object({
   ACCESS_RECHECK: duration.default(10 * 60_000)
     .refine((ms) => ms >= 60_000 && ms <= LONGEST_TIMER, "must be from 1m to 24d"),
   ROOM_LINGER: duration.default(60_000),
+  SHUTDOWN_TIMEOUT: duration.default(5_000)
+    .refine((ms) => ms >= 2_000 && ms <= 600_000, "must be from 2s to 10m"),
   PRESENCE_MAX_STATE: size.default(4_096)
     .refine((bytes) => bytes >= 64 && bytes <= 48 * 1024, "must be from 64 to 48KiB"),
   PRESENCE_RATE: wholeNumber(1, 1_000).default(30),
@@ -264,6 +274,7 @@ const schema = z.object({
   BYTES_PER_SECOND: size.default(DEFAULT_LIMITS.bytesPerSecond),
   MAX_DOCUMENT: size.default(DEFAULT_LIMITS.documentBytes),
   MAX_ROOMS: limit("rooms"),
+  MAX_MEMORY: size.optional(),
   MAX_MEMBERS: limit("members"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
   TRUSTED_PROXIES: addresses.default([]),

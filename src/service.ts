@@ -48,12 +48,19 @@ const MAX_SESSION = 12 * 60 * 60_000;
 /** A deleted account is no emergency, and a look at everybody costs a read each. In ms. */
 const ACCESS_RECHECK = 10 * 60_000;
 
+/** A shutdown must be over within the 5 s that Deno Deploy gives, in ms. */
+const SHUTDOWN_TIMEOUT = 5_000;
+
 /**
- * A shutdown must be over within the 5 s that Deno Deploy gives, in ms. The store has until
- * `COMMIT_PATIENCE` to take what has arrived; what is left is for the clients to say goodbye.
+ * How much of that is left for the last words of connections and of the process, in ms: the store has
+ * until then to take what has arrived, and clients to say goodbye.
  */
-const SHUTDOWN_PATIENCE = 4_250;
-const COMMIT_PATIENCE = 3_500;
+const FOR_COMMITS = 1_500;
+const FOR_GOODBYES = 750;
+
+/** Clients that come back to other instances are dealt out, in ms each, over no more than this share of it all. */
+const DRAIN_EACH = 0.2;
+const DRAIN_SHARE = 0.4;
 
 /** How a sync service is set up. Durations are in milliseconds. */
 export interface SyncServiceConfig
@@ -90,6 +97,8 @@ export interface SyncServiceConfig
   roomLinger?: number;
   /** What may be said of presence. Default: 4,096 bytes a client, 30 times a second, also by readers. */
   presence?: Partial<PresenceRules>;
+  /** How long a shutdown may take in all. Default: 5,000. */
+  shutdownTimeout?: number;
   /** Whoever has it may see `/metrics`. Default: nobody. */
   metricsToken?: string | null;
   clock?: Clock;
@@ -107,7 +116,7 @@ export interface SyncService {
   warm(): Promise<void>;
   /** What it tells of itself, for Prometheus. */
   metrics(): Promise<Metrics>;
-  /** Takes nothing new, commits what has arrived, and closes all sockets; within 5 s. */
+  /** Takes nothing new, commits what has arrived, and closes all sockets; within `shutdownTimeout`. */
   shutdown(): Promise<void>;
 }
 
@@ -204,8 +213,10 @@ async function start(config: SyncServiceConfig, face: Face) {
     warm: async () => await parts.authenticator.warm?.(),
     async stop() {
       parts.stopping = true;
-      const deadline = clock.uptime() + SHUTDOWN_PATIENCE;
-      await rooms.shutDown(COMMIT_PATIENCE);
+      const timeout = config.shutdownTimeout ?? SHUTDOWN_TIMEOUT;
+      const deadline = clock.uptime() + timeout - FOR_GOODBYES;
+      const drain = Math.min(connections.size * DRAIN_EACH, timeout * DRAIN_SHARE);
+      await rooms.shutDown(timeout - FOR_COMMITS, drain);
       await parts.connections.allClosed(deadline - clock.uptime());
       metrics.stop();
       await store.close();
@@ -272,5 +283,5 @@ function exchange(
   const peer = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
   const address = proxies.addressOf(peer, request.headers);
   const id = randomBytes(9).toString("base64url");
-  return { request, url: new URL(request.url), address, id, found: {} };
+  return { request, url: new URL(request.url), address, id, found: {}, isOver: false };
 }

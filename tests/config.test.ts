@@ -25,6 +25,7 @@ Deno.test("C1: with nothing set everything has its default", () => {
     maxSession: 43_200_000,
     accessRecheck: 600_000,
     roomLinger: 60_000,
+    shutdownTimeout: 5_000,
     presence: { maxState: 4_096, maxRate: 30, ofReaders: true },
     jwtMaxLifetime: 300_000,
     didCacheTimes: { fresh: 300_000, stale: 3_600_000, max: 86_400_000, negative: 60_000 },
@@ -37,6 +38,8 @@ Deno.test("C1: with nothing set everything has its default", () => {
   });
   assertEquals(readConfig({}, { terminal: true, onDeploy: true }).logFormat, "pretty");
   assertEquals(readConfig({}, { terminal: true, onDeploy: true }).kvPath, null);
+  const inContainer = readConfig({}, { ...AT_HOME, memory: 1_000 });
+  assertEquals(inContainer.limits.memoryBytes, 850);
 });
 
 Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
@@ -75,6 +78,8 @@ Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
         BYTES_PER_SECOND: "12",
         MAX_DOCUMENT: "1GiB",
         MAX_ROOMS: "14",
+        MAX_MEMORY: "1MiB",
+        SHUTDOWN_TIMEOUT: "30s",
         MAX_MEMBERS: "15",
         MAX_ROOMS_PER_DID: "16",
         TRUSTED_PROXIES: "10.0.0.0/8, ::1",
@@ -119,10 +124,12 @@ Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
         bytesPerSecond: 12,
         documentBytes: 1024 ** 3,
         rooms: 14,
+        memoryBytes: 1024 * 1024,
         members: 15,
         roomsPerDid: 16,
       },
       trustedProxies: ["10.0.0.0/8", "::1"],
+      shutdownTimeout: 30_000,
       roomLinger: 90_000,
       presence: { maxState: 1_000, maxRate: 10, ofReaders: false },
       didCacheTimes: { fresh: 300_000, stale: 3_600_000, max: 172_800_000, negative: 60_000 },

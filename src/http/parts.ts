@@ -59,4 +59,6 @@ export interface Exchange {
   id: string;
   /** What is found out on the way, for the log. */
   found: { did?: string; room?: string; error?: string };
+  /** It was answered already, since it took too long: no socket may be opened any more. */
+  isOver: boolean;
 }

@@ -5,6 +5,7 @@ import { Refusal } from "../refusal.ts";
 import * as access from "./access.ts";
 import { errorAnswer, json } from "./answers.ts";
 import { addCors, preflight } from "./cors.ts";
+import { blame, inTime } from "./deadline.ts";
 import { didDocument } from "./did_document.ts";
 import { live, ready } from "./health.ts";
 import { home } from "./home.ts";
@@ -87,8 +88,9 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
   return async (exchange) => {
     const { request } = exchange;
     const begun = parts.clock.uptime();
+    const route = () => router.fetch(request as unknown as IRequest, exchange);
     const response = await overLimit(exchange, parts) ??
-      await router.fetch(request as unknown as IRequest, exchange);
+      await inTime(exchange, parts.clock, route).catch((error) => refuse(error, exchange, parts));
     parts.tally.answers.add(String(response.status));
     note(exchange, response.status, parts.clock.uptime() - begun);
     if (response.status === 101) return response;
@@ -118,12 +120,14 @@ async function overLimit(exchange: Exchange, parts: Parts): Promise<Response | n
     await parts.rates.perAddress.spend(networkOf(address));
     return null;
   } catch (error) {
-    return refuse(error, exchange, parts);
+    return await refuse(error, exchange, parts);
   }
 }
 
 /** The answer to a request that fails, and a note of it. */
-function refuse(error: unknown, { found }: Exchange, { face, tally }: Parts): Response {
+async function refuse(thrown: unknown, { found }: Exchange, parts: Parts): Promise<Response> {
+  const { face, tally, store, clock } = parts;
+  const error = await blame(thrown, store, clock);
   found.error = error instanceof Refusal ? error.name : "InternalServerError";
   tally.errors.add(found.error);
   if (error instanceof Refusal && error.limit !== undefined) tally.limits.add(error.limit);
@@ -142,13 +146,13 @@ function stopping(): Refusal {
   return new Refusal("ShuttingDown", 503, "The service is restarting.", { retryAfter: 1 });
 }
 
-function methodNotAllowed(
+async function methodNotAllowed(
   method: "GET" | "POST",
   exchange: Exchange,
   parts: Parts,
-): Response {
+): Promise<Response> {
   const refusal = new Refusal("MethodNotAllowed", 405, `This address takes ${method} only.`);
-  const response = refuse(refusal, exchange, parts);
+  const response = await refuse(refusal, exchange, parts);
   response.headers.set("allow", method === "GET" ? "GET, HEAD" : method);
   return response;
 }

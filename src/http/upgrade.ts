@@ -1,6 +1,7 @@
 import { type Grant, noTicket } from "../auth/tickets.ts";
 import { Refusal } from "../refusal.ts";
 import { originAllowed } from "./cors.ts";
+import { noAnswer } from "./deadline.ts";
 import type { Exchange, Parts } from "./parts.ts";
 import { checkRoomName, roleIn } from "./tickets.ts";
 
@@ -44,6 +45,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
     throw new Refusal("RoomDamaged", 503, words, { retryAfter: DAMAGE_RETRY });
   }
   parts.connections.checkPlaceOf(did);
+  if (exchange.isOver) throw noAnswer();
   const { socket, response } = Deno.upgradeWebSocket(request, {
     protocol: protocols.answer,
     idleTimeout: IDLE_TIMEOUT,

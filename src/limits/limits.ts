@@ -25,6 +25,8 @@ export interface Limits {
   documentBytes: number;
   /** Rooms in memory. */
   rooms: number;
+  /** Bytes of memory of the process, over which no further room is opened. */
+  memoryBytes: number;
   /** Members of a room, and rooms that a DID owns; with `members`, in the store. */
   members: number;
   roomsPerDid: number;
@@ -59,6 +61,8 @@ export const DEFAULT_LIMITS: Limits = {
   documentBytes: 64 * MiB,
   // 9 KB for a small one.
   rooms: 10_000,
+  // Nobody knows how much there is; `config.ts` asks the container.
+  memoryBytes: Infinity,
   // Its owner reads them as one list; a community larger than this is public.
   members: 1_000,
   // A large community with a room for every thread; a loop that makes rooms ends somewhere.

@@ -28,7 +28,9 @@ export interface RoomsOptions {
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
   presence: PresenceRules;
-  limits: Pick<Limits, "rooms" | "documentBytes">;
+  limits: Pick<Limits, "rooms" | "documentBytes" | "memoryBytes">;
+  /** Bytes of memory of the process. Default: what Deno says. */
+  memory?: () => number;
   tally: Tally;
 }
 
@@ -72,11 +74,11 @@ export class Rooms {
 
   /** Whether there is a place for the room, perhaps in that of one that nobody is in. @throws {Refusal} TooBusy */
   checkPlace(name: string): void {
-    if (!this.#isFull || this.#rooms.has(name) || this.#idlest() !== undefined) return;
-    throw new Refusal("TooBusy", 503, "Too many rooms are in use. Come back later.", {
-      retryAfter: PLACE_RETRY,
-      limit: "rooms",
-    });
+    if (this.#rooms.has(name)) return;
+    if (this.#isFull && this.#idlest() === undefined) throw noPlace("rooms");
+    const { limits, memory = () => Deno.memoryUsage().rss } = this.#options;
+    // Sooner than the process is killed, with all the rooms that are open.
+    if (memory() > limits.memoryBytes) throw noPlace("memoryBytes");
   }
 
   /** Seats a peer in a room. */
@@ -90,9 +92,10 @@ export class Rooms {
 
   /**
    * Commits what has arrived, then closes every connection: with 1001 where all was committed, with
-   * 1013 where the store did not manage within `patience` ms.
+   * 1013 where the store did not manage within `patience` ms. One room after the other, over `drain`
+   * ms, in which the others go on: or all clients would come back at once, wherever they go.
    */
-  async shutDown(patience: number): Promise<void> {
+  async shutDown(patience: number, drain = 0): Promise<void> {
     this.#shuttingDown = true;
     this.#stopKeepAlive?.();
     const rooms = [...this.#rooms.values()];
@@ -100,7 +103,12 @@ export class Rooms {
     const deadline = new Promise<void>((resolve) => {
       cancelDeadline = this.#options.clock.after(patience, resolve);
     });
-    await Promise.race([Promise.all(rooms.map((room) => room.shutDown())), deadline]);
+    const down = rooms.map(async (room, n) => {
+      const wait = drain * n / rooms.length;
+      if (wait > 0) await new Promise<void>((resolve) => this.#options.clock.after(wait, resolve));
+      await room.shutDown();
+    });
+    await Promise.race([Promise.all(down), deadline]);
     cancelDeadline();
     for (const room of rooms) {
       if (!room.closed) room.close(Close.TRY_AGAIN, "the service stopped before it could save");
@@ -189,6 +197,11 @@ export class Rooms {
       this.#stopKeepAlive = this.#keepAlive();
     });
   }
+}
+
+function noPlace(limit: keyof Limits): Refusal {
+  const words = "Too many rooms are in use. Come back later.";
+  return new Refusal("TooBusy", 503, words, { retryAfter: PLACE_RETRY, limit });
 }
 
 function turnAway(peer: Peer, code: number, reason: string): Seat {

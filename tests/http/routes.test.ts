@@ -1,3 +1,4 @@
+import { until } from "../until.ts";
 import { assert, assertEquals, assertMatch, assertObjectMatch } from "@std/assert";
 import { Lexicons } from "@atproto/lexicon";
 import { createSyncService } from "../../src/mod.ts";
@@ -239,4 +240,35 @@ Deno.test("H14: every answer tells a browser to make nothing else of it", async 
   await using local = await startService({ publicUrl: "http://localhost:8000" });
   const { headers } = await local.call("/");
   assertEquals(headers.get("strict-transport-security"), null);
+});
+
+Deno.test("H15: while the store does not answer, a call is told so within ten seconds, and opens no socket later", async () => {
+  await using it = await startService();
+  await it.service.ready;
+  const stall = Promise.withResolvers<void>();
+  const commit = it.kv.atomic;
+  it.kv.atomic = () => {
+    const atomic = commit.call(it.kv);
+    const really = atomic.commit.bind(atomic);
+    return Object.assign(atomic, { commit: () => stall.promise.then(really) });
+  };
+  const answer = it.callAs(GET_TICKET, { room: "x", did: ALICE });
+  let status = 0;
+  answer.then((response) => status = response.status);
+  await until(() => (it.clock.advance(1_000), status !== 0));
+  assertEquals((await answer).headers.get("retry-after"), "5");
+  assertEquals(await errorOf(await answer), [503, "StoreUnavailable"]);
+  stall.resolve();
+});
+
+Deno.test("H15: what fails while the store does is its fault, and said so", async () => {
+  await using it = await startService({
+    auth: { authenticate: () => Promise.reject(new Error("the store failed")) },
+    devToken: null,
+  });
+  it.kv.get = () => Promise.reject(new Error("no store"));
+  assertEquals(await errorOf(await it.callAs(GET_TICKET, { room: "x" })), [
+    503,
+    "StoreUnavailable",
+  ]);
 });

@@ -1,7 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { Inflow } from "../../src/limits/inflow.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/limits/limits.ts";
+import { Refusal } from "../../src/refusal.ts";
 import { Proxies } from "../../src/limits/proxies.ts";
 import { handshake } from "../http/handshake.ts";
 import { listen } from "../http/listen.ts";
@@ -275,4 +276,11 @@ Deno.test("N9: a socket to a room for which there is no place is refused before 
   assertEquals(await it.knock("/sync/notes", await it.ticket("notes")), "101 authorization");
   assertEquals((await it.callAs(GET_TICKET, { room: "other", did: BOB })).status, 200);
   alice.leave();
+});
+
+Deno.test("N12: when memory is short no further room is opened, and those that are open go on", () => {
+  const { rooms } = world({}, { memoryBytes: 1 });
+  assertThrows(() => rooms.checkPlace("room"), Refusal, "Too many rooms");
+  new TestPeer("did:a").join(rooms, "room");
+  rooms.checkPlace("room");
 });

@@ -371,6 +371,27 @@ Deno.test("R9: a shutdown commits and acknowledges what has arrived, then closes
   assertEquals(new TestPeer("did:b").join(rooms, "room").closed?.code, 1001);
 });
 
+Deno.test("R9: rooms close one after the other, and those whose turn has not come go on", async () => {
+  const { clock, rooms } = world();
+  const peers = ["a", "b", "c", "d"].map((name) => new TestPeer(`did:${name}`).join(rooms, name));
+  await settle();
+  const down = rooms.shutDown(3_500, 1_000);
+  for (const [n, peer] of peers.entries()) {
+    await settle();
+    assertEquals(
+      peers.map(({ closed }) => closed?.code),
+      peers.map((_, m) => m <= n ? 1001 : undefined),
+    );
+    const next = peers[n + 1];
+    next?.text.insert(0, "still here");
+    next?.probe(1);
+    await settle();
+    assert(next === undefined || next.heard.includes("ack 1"), peer.did);
+    clock.advance(250);
+  }
+  await down;
+});
+
 Deno.test("R9: a shutdown that the store does not let finish closes with 1013 in time", async () => {
   const { store, clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");

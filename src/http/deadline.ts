@@ -1,0 +1,51 @@
+import type { Clock } from "../clock.ts";
+import { Refusal } from "../refusal.ts";
+import type { RoomStore } from "../store/room_store.ts";
+import type { Exchange } from "./parts.ts";
+
+/** A request is answered by then, in ms: whoever waits for longer has given up, and asks again. */
+const DEADLINE = 10_000;
+
+/** How long a store may take to show that it is there, in ms, when something has failed. */
+const SIGN_OF_LIFE = 500;
+
+/** When to come back, in seconds. */
+const RETRY = 5;
+
+/** What is found out about a request in time. @throws {Refusal} StoreUnavailable */
+export async function inTime(
+  exchange: Exchange,
+  clock: Clock,
+  answer: () => Promise<Response>,
+): Promise<Response> {
+  let cancel = () => {};
+  const late = new Promise<never>((_, reject) => {
+    cancel = clock.after(DEADLINE, () => {
+      exchange.isOver = true;
+      reject(noAnswer());
+    });
+  });
+  try {
+    return await Promise.race([answer(), late]);
+  } finally {
+    cancel();
+  }
+}
+
+/** Nothing else takes so long. */
+export function noAnswer(): Refusal {
+  const words = "What is stored cannot be reached just now. Come back soon.";
+  return new Refusal("StoreUnavailable", 503, words, { retryAfter: RETRY });
+}
+
+/** An error that nobody foresaw is that of a store that does not answer, if it does not. */
+export async function blame(error: unknown, store: RoomStore, clock: Clock): Promise<unknown> {
+  if (error instanceof Refusal) return error;
+  let cancel = () => {};
+  const late = new Promise<boolean>((resolve) => {
+    cancel = clock.after(SIGN_OF_LIFE, () => resolve(false));
+  });
+  const lives = await Promise.race([store.ping().then(() => true, () => false), late]);
+  cancel();
+  return lives ? error : noAnswer();
+}
