@@ -321,6 +321,9 @@ const schema = z.object({
     when: always,
   });
 
+/** The names of all settings. */
+export const SETTINGS: string[] = Object.keys(schema.shape);
+
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }

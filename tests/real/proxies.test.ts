@@ -1,0 +1,130 @@
+import { assert, assertEquals } from "@std/assert";
+import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
+import { ServerProcess } from "../outside/server_process.ts";
+import { until } from "../until.ts";
+
+const deploy = (name: string) => new URL(`../../deploy/${name}`, import.meta.url).pathname;
+
+async function exists(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["--help"], stderr: "null" }).output()).code >=
+      0;
+  } catch {
+    console.error(`SKIPPED: there is no ${program} here. Debian's package brings it.`);
+    return false;
+  }
+}
+
+const [hasCaddy, hasNginx, hasSystemd] = [
+  await exists("caddy"),
+  await exists("nginx"),
+  await exists("systemd-analyze"),
+];
+
+function testReal(rule: string, can: boolean, fn: () => Promise<void>): void {
+  Deno.test({ name: rule, ignore: !can, fn });
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  return listener.addr.port;
+}
+
+/** What a proxy does with a service behind it: a call and a socket, and for whom it asks. */
+async function tryProxy(
+  start: (upstream: string, port: number, folder: string) => Promise<Deno.Command>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  await using server = await ServerProcess.start({
+    KV_PATH: ":memory:",
+    UNSAFE_DEV_TOKEN: DEV_TOKEN,
+    TRUSTED_PROXIES: "127.0.0.1, ::1",
+  });
+  const port = freePort();
+  const proxy = (await start(`127.0.0.1:${new URL(server.url).port}`, port, folder)).spawn();
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    await until(async () => {
+      const answer = await fetch(`${url}/livez`).catch(() => null);
+      await answer?.body?.cancel();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return answer?.ok ?? false;
+    });
+    const room = `at://${ALICE}/app.notes/a b`;
+    const alice = await connectPeer({ url, socketUrl: url.replace("http", "ws") }, ALICE, room);
+    alice.text.insert(0, "hello");
+    alice.probe(1);
+    await alice.hears("ack 1");
+    const bob = await connectPeer(server, ALICE, room);
+    await bob.hears("step2");
+    assertEquals(bob.text.toString(), "hello");
+    alice.leave();
+    bob.leave();
+    const calls = server.log.filter((line) => line.includes("getTicket"));
+    assert(calls.length > 0 && calls.every((line) => JSON.parse(line).address === "127.0.0.1"));
+  } finally {
+    proxy.kill();
+    await proxy.status;
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+testReal(
+  "K4: Caddy passes sockets and calls on, as deploy/Caddyfile has it",
+  hasCaddy,
+  async () => {
+    await tryProxy((upstream, port, folder) =>
+      Promise.resolve(
+        new Deno.Command("caddy", {
+          args: ["run", "--adapter", "caddyfile", "--config", deploy("Caddyfile")],
+          env: {
+            SYNC_HOST: `http://127.0.0.1:${port}`,
+            UPSTREAM: upstream,
+            HOME: folder,
+            XDG_DATA_HOME: folder,
+            XDG_CONFIG_HOME: folder,
+            CADDY_ADMIN: `127.0.0.1:${freePort()}`,
+          },
+          stderr: "null",
+        }),
+      )
+    );
+  },
+);
+
+testReal(
+  "K4: nginx passes sockets and calls on, as deploy/nginx.conf has it",
+  hasNginx,
+  async () => {
+    await tryProxy(async (upstream, port, folder) => {
+      // As it is but for the certificate, which nobody has for this machine.
+      const site = (await Deno.readTextFile(deploy("nginx.conf")))
+        .replace("127.0.0.1:8000", upstream)
+        .replace("listen 443 ssl;", `listen 127.0.0.1:${port};`)
+        .replace(/^ *(ssl_certificate.*|http2 on;)$/gm, "");
+      const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map((name) => `${name}_temp_path ${folder}/${name};`).join("\n");
+      await Deno.writeTextFile(
+        `${folder}/nginx.conf`,
+        `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
+      events {} http { access_log off; ${paths} ${site} }`,
+      );
+      return new Deno.Command("nginx", { args: ["-c", `${folder}/nginx.conf`], stderr: "null" });
+    });
+  },
+);
+
+testReal("K3: the systemd unit verifies", hasSystemd, async () => {
+  const folder = await Deno.makeTempDir();
+  const unit = (await Deno.readTextFile(deploy("tessera.service")))
+    .replaceAll("/usr/local/bin/deno", Deno.execPath())
+    .replaceAll("/opt/tessera", folder);
+  await Deno.writeTextFile(`${folder}/tessera.service`, unit);
+  const { code, stderr } = await new Deno.Command("systemd-analyze", {
+    args: ["verify", "--man=no", `${folder}/tessera.service`],
+  }).output();
+  const said = new TextDecoder().decode(stderr).split("\n")
+    .filter((line) => line.includes("tessera.service"));
+  assertEquals([code, said], [0, []]);
+  await Deno.remove(folder, { recursive: true });
+});
