@@ -1,3 +1,4 @@
+import "./web/deno_2_5.ts";
 import { randomBytes } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { GrantLibrary, type LibraryTimes } from "./access/grant_library.ts";
@@ -202,8 +203,8 @@ async function start(config: SyncServiceConfig, face: Face) {
     metrics,
     metricsToken: config.metricsToken ?? null,
     rates: {
-      perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress),
-      handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid),
+      perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress, clock),
+      handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),
     },
   };
 

@@ -60,7 +60,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
   const { jwtMaxLifetime: maxLifetime = 5 * 60_000 } = options;
   const audiences = [serviceDid, `${serviceDid}#${serviceId}`];
   const { callsPerDid, verifications } = { ...DEFAULT_LIMITS, ...options.limits };
-  const perDid = new RateLimit("callsPerDid", callsPerDid);
+  const perDid = new RateLimit("callsPerDid", callsPerDid, clock);
   let verifying = 0;
   const replays = new ReplayGuard(kv, clock);
   const keys = new SigningKeys(documents);
@@ -69,7 +69,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
     if (!token) throw new Refusal("AuthMissing", 401, "The call needs a bearer token.");
     const now = clock.now();
     const claims = readServiceJwt(token, { audiences, method, now, maxLifetime, allowLocalDids });
-    await perDid.check(claims.iss);
+    perDid.check(claims.iss);
     if (verifying >= verifications) throw tooBusy();
     verifying++;
     try {
@@ -79,7 +79,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
       verifying--;
     }
     // Counted last: what is not proven to come from a DID must not use up its calls.
-    await perDid.spend(claims.iss);
+    perDid.spend(claims.iss);
     return { did: claims.iss };
   }
 

@@ -117,7 +117,7 @@ async function overLimit(exchange: Exchange, parts: Parts): Promise<Response | n
   const { url, address } = exchange;
   if (UNLIMITED.has(url.pathname)) return null;
   try {
-    await parts.rates.perAddress.spend(networkOf(address));
+    parts.rates.perAddress.spend(networkOf(address));
     return null;
   } catch (error) {
     return await refuse(error, exchange, parts);

@@ -38,7 +38,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
   if (room !== null && room !== target.room) {
     throw new Refusal("Forbidden", 403, "The ticket is for another room.");
   }
-  await parts.rates.handshakesPerDid.spend(did);
+  parts.rates.handshakesPerDid.spend(did);
   const role = await roleIn(parts.policy, did, target.room);
   if (parts.rooms.isDamaged(target.room)) {
     const words = "What is stored of this room is damaged; whoever runs the service has been told.";

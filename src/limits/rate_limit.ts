@@ -1,44 +1,42 @@
 import ipaddr from "ipaddr.js";
-import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
+import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import { RequestBudget } from "../web/request_budget.ts";
 import type { Limits } from "./limits.ts";
 
-/** Counts calls in windows of one minute, for this process alone. */
+/**
+ * So many calls a minute of each key, for this process alone: a bucket that holds a minute's worth, and
+ * fills as time passes.
+ */
 export class RateLimit {
-  #limiter: RateLimiterMemory;
-  #perMinute: number;
+  readonly #budget: RequestBudget;
 
-  constructor(private readonly limit: keyof Limits, perMinute: number) {
-    this.#limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
-    this.#perMinute = perMinute;
+  constructor(private readonly limit: keyof Limits, perMinute: number, clock: Clock) {
+    this.#budget = new RequestBudget(clock, { interval: 60_000 / perMinute, burst: perMinute });
   }
 
   /**
    * Counts one call of `key`.
    * @throws {Refusal} RateLimitExceeded, 429, when that is one too many.
    */
-  async spend(key: string): Promise<void> {
-    try {
-      await this.#limiter.consume(key);
-    } catch (answer) {
-      throw answer instanceof Error ? answer : this.#tooMany(answer as RateLimiterRes);
-    }
+  spend(key: string): void {
+    this.#refuse(this.#budget.take(key));
   }
 
   /**
    * Counts nothing.
    * @throws {Refusal} RateLimitExceeded, 429, when a call of `key` would be one too many.
    */
-  async check(key: string): Promise<void> {
-    const spent = await this.#limiter.get(key);
-    if (spent && spent.consumedPoints >= this.#perMinute) throw this.#tooMany(spent);
+  check(key: string): void {
+    this.#refuse(this.#budget.wait(key));
   }
 
-  #tooMany({ msBeforeNext }: RateLimiterRes): Refusal {
+  #refuse(wait: number): void {
+    if (wait === 0) return;
     const { limit } = this;
-    const retryAfter = Math.max(1, Math.ceil(msBeforeNext / 1000));
+    const retryAfter = Math.ceil(wait / 1_000);
     const words = `Too many calls. Wait for ${retryAfter} s.`;
-    return new Refusal("RateLimitExceeded", 429, words, { retryAfter, limit });
+    throw new Refusal("RateLimitExceeded", 429, words, { retryAfter, limit });
   }
 }
 

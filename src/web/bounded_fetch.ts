@@ -3,7 +3,8 @@ import { type Bounds, failureOf, readAnswer } from "./answer.ts";
 /** A GET of a URL; every answer is read to its end, or is none. It rejects with a `LookupFailure`. */
 export type BoundedFetch = (
   input: RequestInfo | URL,
-  init?: { signal?: AbortSignal | null; headers?: HeadersInit },
+  // Headers of any make: on Deno 2.5 those of `@atproto/identity` are not those of Deno.
+  init?: { signal?: AbortSignal | null; headers?: object },
 ) => Promise<Response>;
 
 /** An ordinary fetch, for origins that we chose ourselves, that reads a bounded answer to its end. */
@@ -12,7 +13,8 @@ export function boundedFetch({ size, time }: Bounds): BoundedFetch {
     const { host } = new URL(input instanceof Request ? input.url : input);
     const signal = init?.signal ?? AbortSignal.timeout(time);
     try {
-      const response = await fetch(input, { ...init, signal, redirect: "error" });
+      const headers = init?.headers as HeadersInit | undefined;
+      const response = await fetch(input, { headers, signal, redirect: "error" });
       if (response.status !== 200) await response.body?.cancel();
       return await readAnswer(host, response.status, response.body ?? empty(), size);
     } catch (error) {

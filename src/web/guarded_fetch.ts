@@ -35,7 +35,7 @@ export function guardedFetch(
     const url = new URL(input instanceof Request ? input.url : input);
     if (!isPlain(url)) throw unusable(url.host, "its address must be https and a plain host name");
     const signal = init?.signal ?? AbortSignal.timeout(time);
-    const headers = Object.fromEntries(new Headers(init?.headers));
+    const headers = Object.fromEntries(new Headers(init?.headers as HeadersInit | undefined));
     return await getPublic(url, headers, signal, size, internals);
   };
 }
