@@ -176,6 +176,7 @@ export class Room {
       board: store.presence,
       announcer,
       rules: presence,
+      tally,
       onFull: () => this.#broadcast.pumpSoon(),
     });
     this.#log = store.log(name);

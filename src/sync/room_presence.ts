@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
+import type { Tally } from "../observe/tally.ts";
 import type { PresenceBoard } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
 import { awarenessFrame, deniedFrame, queryAwarenessFrame } from "./frames.ts";
@@ -37,6 +38,7 @@ export interface RoomPresenceOptions {
   board: PresenceBoard;
   announcer: Announcer;
   rules: PresenceRules;
+  tally: Tally;
   /** A member's buffer is too full for news. */
   onFull(): void;
 }
@@ -145,6 +147,7 @@ export class RoomPresence {
 
   #take(member: Member, entries: Uint8Array): void {
     const { own, fault } = this.#presence.read(member.peer, entries);
+    if (fault !== null) this.#options.tally.limits.add("presence");
     if (fault !== null && !member.knowsPresenceFault) {
       member.knowsPresenceFault = true;
       member.send(deniedFrame(`Not all of your presence is shown: ${fault}.`));
