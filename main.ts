@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import project from "./deno.json" with { type: "json" };
 import { type Config, ConfigError, readConfig } from "./src/config.ts";
 import { metricsAnswer } from "./src/http/metrics.ts";
-import { addUp } from "./src/observe/metrics.ts";
 import { configureLogging } from "./src/observe/logging.ts";
 import { run, type Running } from "./src/run.ts";
 import { StoreUnavailableError } from "./src/store/kv/open_kv.ts";
@@ -51,6 +50,7 @@ function serveMetrics(
   const onListen = ({ port }: Deno.NetAddr) => logger.info("metrics are at port {port}", { port });
   Deno.serve({ port: metricsPort!, hostname, onListen }, async ({ url }) => {
     if (new URL(url).pathname !== "/metrics") return new Response("Not found", { status: 404 });
+    const { addUp } = await import("./src/observe/metrics.ts");
     const own = await (await service.metrics()).values();
     return metricsAnswer(await addUp([own, ...await workers.metrics()]));
   });

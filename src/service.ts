@@ -17,7 +17,7 @@ import { createRoutes } from "./http/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
 import { Proxies } from "./limits/proxies.ts";
 import { RateLimit } from "./limits/rate_limit.ts";
-import { Metrics } from "./observe/metrics.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import { Tally } from "./observe/tally.ts";
 import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
@@ -115,7 +115,7 @@ export interface SyncService {
   ready: Promise<void>;
   /** Loads ahead of time what the first caller would otherwise wait for. */
   warm(): Promise<void>;
-  /** What it tells of itself, for Prometheus. */
+  /** What it tells of itself, for Prometheus. How long things take is measured from the first call on, or from `warm`. */
   metrics(): Promise<Metrics>;
   /** Takes nothing new, commits what has arrived, and closes all sockets; within `shutdownTimeout`. */
   shutdown(): Promise<void>;
@@ -146,7 +146,7 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
       return await answer(exchange(request, info, proxies));
     },
     warm: async () => await (await starting).warm(),
-    metrics: async () => (await starting).metrics,
+    metrics: async () => await (await starting).metrics(),
     shutdown: () => stopping ??= starting.then(({ stop }) => stop()),
   };
 }
@@ -187,7 +187,11 @@ async function start(config: SyncServiceConfig, face: Face) {
     maxSession: config.maxSession ?? MAX_SESSION,
   });
   const census = () => ({ connections: connections.size, rooms: rooms.size, ...rooms.load });
-  const metrics = new Metrics(tally, census, clock);
+  let loading: Promise<Metrics> | undefined;
+  // Lazy: it costs a cold start a fifth, and who embeds the service may not want it.
+  const metrics = () =>
+    loading ??= import("./observe/metrics.ts")
+      .then(({ Metrics }) => new Metrics(tally, census, clock));
   const parts: Parts = {
     face,
     authenticator,
@@ -211,7 +215,10 @@ async function start(config: SyncServiceConfig, face: Face) {
   return {
     answer: createRoutes(parts),
     metrics,
-    warm: async () => await parts.authenticator.warm?.(),
+    async warm() {
+      await metrics();
+      await parts.authenticator.warm?.();
+    },
     async stop() {
       parts.stopping = true;
       const timeout = config.shutdownTimeout ?? SHUTDOWN_TIMEOUT;
@@ -219,7 +226,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       const drain = Math.min(connections.size * DRAIN_EACH, timeout * DRAIN_SHARE);
       await rooms.shutDown(timeout - FOR_COMMITS, drain);
       await parts.connections.allClosed(deadline - clock.uptime());
-      metrics.stop();
+      (await loading)?.stop();
       await store.close();
       if (kv !== given) kv.close();
       logger.info("stopped");

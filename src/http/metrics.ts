@@ -16,7 +16,7 @@ export async function metrics({ request }: Exchange, parts: Parts): Promise<Resp
   if (!secretMatcher(metricsToken)(given)) {
     throw new Refusal("InvalidToken", 401, "This is not the token for metrics.");
   }
-  return metricsAnswer(await metrics.text());
+  return metricsAnswer(await (await metrics()).text());
 }
 
 /** Metrics as an answer. */

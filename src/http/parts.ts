@@ -42,7 +42,7 @@ export interface Parts {
   /** The service takes nothing new any more. */
   stopping: boolean;
   tally: Tally;
-  metrics: Metrics;
+  metrics: () => Promise<Metrics>;
   /** Who may see the metrics; null for nobody. */
   metricsToken: string | null;
   /** How often one may ask. */
