@@ -8,12 +8,10 @@ import { Refusal } from "../../src/refusal.ts";
 import { RoleKeeper } from "../../src/socket/role_keeper.ts";
 import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { logPrefix, unseal } from "../../src/store/kv/layout.ts";
-import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
-import { Tally } from "../../src/observe/tally.ts";
-import { Rooms } from "../../src/sync/rooms.ts";
+import type { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { TestPeer } from "../sync/test_peer.ts";
-import { LINGER, PRESENCE } from "../sync/world.ts";
+import { roomsOn } from "../sync/world.ts";
 import { until } from "../until.ts";
 
 const ROOM = "notes";
@@ -114,14 +112,7 @@ async function start(kv: Deno.Kv, clock: FakeClock): Promise<Instance> {
   return {
     store,
     admin,
-    rooms: new Rooms({
-      store,
-      clock,
-      linger: LINGER,
-      limits: DEFAULT_LIMITS,
-      tally: new Tally(),
-      presence: PRESENCE,
-    }),
+    rooms: roomsOn(store, clock),
     keeper: new RoleKeeper({ policy: admin.members, recheck: 600_000 }, clock),
   };
 }

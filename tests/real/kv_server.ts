@@ -1,3 +1,5 @@
+import { freePort } from "../free_port.ts";
+
 /** The real KV server, `denokv`, on a store of its own: several service processes can share it. */
 export class KvServer implements AsyncDisposable {
   private constructor(
@@ -62,9 +64,4 @@ export async function findKvServer(): Promise<string | null> {
     }
   }
   return null;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
 }

@@ -1,3 +1,4 @@
+import { freePort } from "../free_port.ts";
 import { assert, assertEquals } from "@std/assert";
 import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
@@ -23,11 +24,6 @@ const [hasCaddy, hasNginx, hasSystemd] = [
 
 function testReal(rule: string, can: boolean, fn: () => Promise<void>): void {
   Deno.test({ name: rule, ignore: !can, fn });
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return listener.addr.port;
 }
 
 /** What a proxy does with a service behind it: a call and a socket, and for whom it asks. */

@@ -1,12 +1,10 @@
 import { setImmediate } from "node:timers";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
-import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
-import { Tally } from "../../src/observe/tally.ts";
-import { Rooms } from "../../src/sync/rooms.ts";
+import type { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, updatesOf } from "../sync/test_peer.ts";
-import { LINGER, PRESENCE } from "../sync/world.ts";
+import { LINGER, roomsOn } from "../sync/world.ts";
 import { Chance } from "./chance.ts";
 import { Ledger } from "./ledger.ts";
 import { Roles } from "./roles.ts";
@@ -245,14 +243,7 @@ class World {
     store.onStored = (update) => this.#judge(update);
     return {
       store,
-      rooms: new Rooms({
-        store,
-        clock: this.clock,
-        linger: LINGER,
-        limits: DEFAULT_LIMITS,
-        tally: new Tally(),
-        presence: { ...PRESENCE, maxRate: 30 },
-      }),
+      rooms: roomsOn(store, this.clock, { maxRate: 30 }),
     };
   }
 

@@ -1,10 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { removeAwarenessStates } from "y-protocols/awareness";
-import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
-import { Tally } from "../../src/observe/tally.ts";
-import { Rooms } from "../../src/sync/rooms.ts";
 import { TestPeer } from "./test_peer.ts";
-import { LINGER, PRESENCE, settle, world } from "./world.ts";
+import { LINGER, roomsOn, settle, world } from "./world.ts";
 
 /** Peers in one room who have told their names; every peer answers for the DID `did:<name>`. */
 async function meet(...names: string[]) {
@@ -19,14 +16,7 @@ async function meet(...names: string[]) {
 function apart() {
   const { store, clock, rooms } = world();
   const elsewhere = store.another();
-  const others = new Rooms({
-    store: elsewhere,
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const others = roomsOn(elsewhere, clock);
   const pass = async (ms: number) => {
     await settle();
     clock.advance(ms);
@@ -122,14 +112,7 @@ Deno.test("P5: so is who comes to an instance that has never seen it, for those 
   await settle();
   clock.advance(3_000);
   for (const peer of [alice, bob]) peer.leave();
-  const elsewhere = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const elsewhere = roomsOn(store.another(), clock);
   for (const peer of [alice, bob]) peer.join(elsewhere, "room");
   alice.announce();
   await settle();
@@ -148,14 +131,7 @@ Deno.test("P5: who comes back, having forgotten who was there, sees everyone at 
 
 Deno.test("P12: what another instance remembers of a client does not undo what it has become", async () => {
   const { store, clock, rooms } = world();
-  const elsewhere = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const elsewhere = roomsOn(store.another(), clock);
   const bob = named("bob").join(elsewhere, "room");
   const alice = named("alice").join(rooms, "room");
   for (const peer of [alice, bob]) peer.announce();
@@ -280,14 +256,7 @@ Deno.test("P8: an instance that starts later hears who is there already", async 
   const alice = named("alice").join(rooms, "room");
   alice.announce();
   await settle();
-  const others = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const others = roomsOn(store.another(), clock);
   const bob = named("bob").join(others, "room");
   for (let n = 0; n < 2; n++) {
     await settle();

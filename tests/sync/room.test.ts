@@ -2,12 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { configure, reset } from "@logtape/logtape";
 import * as Y from "yjs";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
-import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
-import { Tally } from "../../src/observe/tally.ts";
-import { Rooms } from "../../src/sync/rooms.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { poison, syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
-import { gate, LINGER, PRESENCE, settle, storedText, world } from "./world.ts";
+import { gate, LINGER, roomsOn, settle, storedText, world } from "./world.ts";
 
 const MB = 1024 * 1024;
 
@@ -17,14 +14,7 @@ Deno.test("R1: nobody is answered before the document is loaded", async () => {
   await settle();
 
   const elsewhere = store.another();
-  const other = new Rooms({
-    store: elsewhere,
-    clock: new FakeClock(),
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const other = roomsOn(elsewhere, new FakeClock());
   const loading = gate(elsewhere, "pull");
   const peer = new TestPeer("did:b").join(other, "room");
   peer.probe(1);
@@ -428,14 +418,7 @@ Deno.test("R10: the log is folded into a snapshot as it grows, beside the edits"
 
 Deno.test("R11: what another instance stores is merged and shown at once, to its own peers as to ours", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const others = roomsOn(store.another(), clock);
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room");
   there.join(others, "room");
@@ -453,14 +436,7 @@ Deno.test("R11: what another instance stores is merged and shown at once, to its
 
 Deno.test("R11: what another instance stored while nobody was here is there for the next peer", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const others = roomsOn(store.another(), clock);
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room");
   there.join(others, "room");
@@ -477,14 +453,7 @@ Deno.test("R11: what another instance stored while nobody was here is there for 
 
 Deno.test("R12: a room that is deleted closes with 4404 everywhere, and nothing of it comes back", async () => {
   const { store, clock, rooms } = world();
-  const others = new Rooms({
-    store: store.another(),
-    clock,
-    linger: LINGER,
-    limits: DEFAULT_LIMITS,
-    tally: new Tally(),
-    presence: PRESENCE,
-  });
+  const others = roomsOn(store.another(), clock);
   const [here, there] = [new TestPeer("did:a"), new TestPeer("did:b")];
   here.join(rooms, "room").text.insert(0, "gone");
   there.join(others, "room");

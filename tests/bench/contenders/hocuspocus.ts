@@ -1,7 +1,7 @@
 import { ServerProcess } from "../server_process.ts";
 import { hocuspocus as dialect } from "../wire/dialect.ts";
 import type { Contender } from "./contender.ts";
-import { freePort } from "./free_port.ts";
+import { freePort } from "../../free_port.ts";
 import { installPeers, NODE_22, PEERS } from "./peers.ts";
 
 const SCRIPT = new URL("hocuspocus_server.mjs", import.meta.url).pathname;

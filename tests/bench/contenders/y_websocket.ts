@@ -1,7 +1,7 @@
 import { ServerProcess } from "../server_process.ts";
 import { plain } from "../wire/dialect.ts";
 import type { Contender } from "./contender.ts";
-import { freePort } from "./free_port.ts";
+import { freePort } from "../../free_port.ts";
 import { installPeers, PEERS } from "./peers.ts";
 
 /** y-websocket 2's own server, everything in memory. */
