@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
 import type { RoomStore } from "../store/room_store.ts";
+import { faultOf } from "./health.ts";
 import type { Exchange } from "./parts.ts";
 
 /** A request is answered by then, in ms: whoever waits for longer has given up, and asks again. */
@@ -41,11 +42,5 @@ export function noAnswer(): Refusal {
 /** An error that nobody foresaw is that of a store that does not answer, if it does not. */
 export async function blame(error: unknown, store: RoomStore, clock: Clock): Promise<unknown> {
   if (error instanceof Refusal) return error;
-  let cancel = () => {};
-  const late = new Promise<boolean>((resolve) => {
-    cancel = clock.after(SIGN_OF_LIFE, () => resolve(false));
-  });
-  const lives = await Promise.race([store.ping().then(() => true, () => false), late]);
-  cancel();
-  return lives ? error : noAnswer();
+  return await faultOf(store, clock, SIGN_OF_LIFE) === null ? error : noAnswer();
 }

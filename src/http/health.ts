@@ -15,17 +15,23 @@ export function live(): Response {
 
 /** The service can do its work: its store answers. */
 export async function ready(store: RoomStore, clock: Clock): Promise<Response> {
+  const fault = await faultOf(store, clock, PATIENCE);
+  if (fault === null) return json({ status: "ok" });
+  logger.warn("not ready: the store does not answer: {error}", { error: fault });
+  return json({ status: "unavailable", reason: "the store does not answer" }, { status: 503 });
+}
+
+/** Why the store does not answer within `patience` ms; null when it does. */
+export async function faultOf(
+  store: RoomStore,
+  clock: Clock,
+  patience: number,
+): Promise<unknown> {
   let cancel = () => {};
-  const late = new Promise<never>((_, reject) => {
-    cancel = clock.after(PATIENCE, () => reject(new Error("no answer in time")));
+  const late = new Promise<unknown>((resolve) => {
+    cancel = clock.after(patience, () => resolve(new Error("no answer in time")));
   });
-  try {
-    await Promise.race([store.ping(), late]);
-    return json({ status: "ok" });
-  } catch (error) {
-    logger.warn("not ready: the store does not answer: {error}", { error });
-    return json({ status: "unavailable", reason: "the store does not answer" }, { status: 503 });
-  } finally {
-    cancel();
-  }
+  const fault = await Promise.race([store.ping().then(() => null, (error) => error), late]);
+  cancel();
+  return fault;
 }

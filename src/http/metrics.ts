@@ -1,6 +1,7 @@
 import { secretMatcher } from "../auth/secret.ts";
 import { Refusal } from "../refusal.ts";
 import type { Exchange, Parts } from "./parts.ts";
+import { bearerToken } from "./xrpc.ts";
 
 /** Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 const TEXT = "text/plain; version=0.0.4; charset=utf-8";
@@ -11,8 +12,8 @@ export async function metrics({ request }: Exchange, parts: Parts): Promise<Resp
   if (metricsToken === null) {
     throw new Refusal("NotFound", 404, "There is nothing at this address.");
   }
-  const [, given = ""] = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
-  if (given === "") throw new Refusal("AuthMissing", 401, "This needs the token for metrics.");
+  const given = bearerToken(request);
+  if (given === null) throw new Refusal("AuthMissing", 401, "This needs the token for metrics.");
   if (!secretMatcher(metricsToken)(given)) {
     throw new Refusal("InvalidToken", 401, "This is not the token for metrics.");
   }

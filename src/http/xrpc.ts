@@ -84,7 +84,7 @@ async function didOrNothing(did: unknown): Promise<string | undefined> {
 }
 
 /** The token of `Authorization: Bearer`: https://www.rfc-editor.org/rfc/rfc6750#section-2.1. */
-function bearerToken(request: Request): string | null {
+export function bearerToken(request: Request): string | null {
   const match = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "");
   return match?.[1] ?? null;
 }

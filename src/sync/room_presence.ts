@@ -147,12 +147,16 @@ export class RoomPresence {
 
   #take(member: Member, entries: Uint8Array): void {
     const { own, fault } = this.#presence.read(member.peer, entries);
-    if (fault !== null) this.#options.tally.limits.add("presence");
-    if (fault !== null && !member.knowsPresenceFault) {
-      member.knowsPresenceFault = true;
-      member.send(deniedFrame(`Not all of your presence is shown: ${fault}.`));
-    }
+    if (fault !== null) this.#complain(member, fault);
     if (own.length > 0) this.#paceOf(member).take(own);
+  }
+
+  /** Tells a member why not all that it says is shown, once. */
+  #complain(member: Member, fault: string): void {
+    this.#options.tally.limits.add("presence");
+    if (member.knowsPresenceFault) return;
+    member.knowsPresenceFault = true;
+    member.send(deniedFrame(`Not all of your presence is shown: ${fault}.`));
   }
 
   #paceOf(member: Member): Pace {
