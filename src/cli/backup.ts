@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkUpdate, Document } from "../sync/document.ts";
+import { Document } from "../sync/document.ts";
+import { outline } from "../sync/outline.ts";
 import { DamagedRoomError, type RoomLog, type RoomStore } from "../store/room_store.ts";
 
 /**
@@ -123,7 +124,7 @@ async function importRoom(store: RoomStore, entry: ManifestRoom, folder: string)
   if (bytes.length !== entry.bytes || sha256(bytes) !== entry.sha256) {
     throw new Error(`${entry.file} is not what was exported: its hash differs`);
   }
-  checkUpdate(bytes);
+  outline(bytes, true); // or throws
   const log = store.log(entry.name);
   const document = await load(entry.name, log) ?? new Document();
   const news = document.apply([bytes]);

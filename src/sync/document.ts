@@ -1,5 +1,9 @@
 import * as Y from "yjs";
+import { inParts, type Part } from "./deletion.ts";
+import type { Range, Reach } from "./outline.ts";
 import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
+import { snapshotInSteps } from "./snapshot.ts";
+import { MalformedUpdateError } from "./struct_reader.ts";
 
 /**
  * A large document is sent in pieces of this size: on a phone's bad day one takes a few seconds, and
@@ -10,73 +14,9 @@ const PIECE_BYTES = 64 * 1024;
 /** More clients than any document has: a frame of 8 MiB of them would keep everybody waiting for 0.2 s. */
 const MAX_STATE_VECTOR = 512 * 1024;
 
-/** A thousand keystrokes a second for three centuries. Where clocks lose their precision, Yjs fails. */
-const MAX_CLOCK = 2 ** 43;
-
-/** Values may be nested so deep: a client whose stack is smaller than ours would choke on more. */
-const MAX_DEPTH = 200;
-
-/** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
-export class MalformedUpdateError extends Error {
-  override readonly name = "MalformedUpdateError";
-}
-
 /** An update that could be read broke the document, which may now be half-changed: rebuild it. */
 export class PoisonedError extends Error {
   override readonly name = "PoisonedError";
-}
-
-/**
- * Makes sure that an update can be read, since a document that meets bad bytes half-way is spoilt, and
- * that it is one that Yjs might have made: others choke clients that apply them.
- * @throws {MalformedUpdateError}
- */
-export function checkUpdate(update: Uint8Array): void {
-  const { structs, ds } = decode(update);
-  if (!structs.every(({ id, length }) => isRange(id.clock, length))) throw offLimits();
-  for (const ranges of ds.clients.values()) {
-    if (!ranges.every(({ clock, len }) => isRange(clock, len))) throw offLimits();
-  }
-  if (structs.some((struct) => struct instanceof Y.Item && isTooDeep(valuesOf(struct.content)))) {
-    throw new MalformedUpdateError(`values in it are nested over ${MAX_DEPTH} deep`);
-  }
-}
-
-function decode(update: Uint8Array): ReturnType<typeof Y.decodeUpdate> {
-  try {
-    return Y.decodeUpdate(update);
-  } catch (cause) {
-    throw new MalformedUpdateError("the update cannot be read", { cause });
-  }
-}
-
-/** Whether there is something between these clocks, and they are such as a client might get to. */
-function isRange(clock: number, length: number): boolean {
-  return length > 0 && clock + length <= MAX_CLOCK;
-}
-
-function offLimits(): MalformedUpdateError {
-  return new MalformedUpdateError("the update is about nothing, or about clocks beyond reach");
-}
-
-/** The values in an item, as far as they may have values in them. */
-function valuesOf(content: Y.Item["content"]): unknown[] {
-  if (content instanceof Y.ContentAny || content instanceof Y.ContentJSON) return content.arr;
-  if (content instanceof Y.ContentEmbed) return [content.embed];
-  if (content instanceof Y.ContentFormat) return [content.value];
-  return [];
-}
-
-function isTooDeep(values: unknown[]): boolean {
-  let level = values;
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return true;
-    level = level.filter((value) =>
-      typeof value === "object" && value !== null && !ArrayBuffer.isView(value)
-    )
-      .flatMap((value) => Object.values(value as object));
-  }
-  return false;
 }
 
 /** Whether an update that can be read says nothing, as the answer of who has nothing to add. */
@@ -96,24 +36,6 @@ export function readStateVector(bytes: Uint8Array): StateVector {
   }
 }
 
-/** How far an update extends: for each client id in it, the clock at which its last piece ends. */
-export type Reach = Map<number, number>;
-
-/** The reach of an update that can be read, what it inserts and what it deletes. */
-export function reachOf(update: Uint8Array): Reach {
-  const reach: Reach = new Map();
-  const extend = (client: number, end: number) =>
-    reach.set(client, Math.max(end, reach.get(client) ?? 0));
-  const { structs, ds } = Y.decodeUpdate(update);
-  for (const struct of structs) {
-    if (!(struct instanceof Y.Skip)) extend(struct.id.client, struct.id.clock + struct.length);
-  }
-  for (const [client, deletions] of ds.clients) {
-    for (const { clock, len } of deletions) extend(client, clock + len);
-  }
-  return reach;
-}
-
 /** A room's Yjs document. `apply` is the only way to change it. */
 export class Document {
   readonly #doc = new Y.Doc();
@@ -121,6 +43,7 @@ export class Document {
 
   constructor() {
     this.#doc.on("update", (update) => this.#emitted = update);
+    this.#doc.on("afterTransaction", thinOutMerges);
   }
 
   /**
@@ -153,6 +76,11 @@ export class Document {
     return true;
   }
 
+  /** What a deletion deletes, part by part. */
+  deletion(range: Range): Iterable<Part> {
+    return inParts(this.#doc, range);
+  }
+
   /** Whether the document extends as far as this. */
   covers(reach: Reach): boolean {
     const { store } = this.#doc;
@@ -169,8 +97,28 @@ export class Document {
     return Y.encodeStateAsUpdate(this.#doc);
   }
 
+  /** As `state`; one may do something else now and then, but not change the document. */
+  stateInSteps(): Generator<undefined, Uint8Array, undefined> {
+    return snapshotInSteps(this.#doc);
+  }
+
   /** What the document has, for a peer to answer with the rest. */
   stateVector(): Uint8Array {
     return Y.encodeStateVector(this.#doc);
   }
+}
+
+/**
+ * When what holds much is deleted after what it held, Yjs tries to merge each of that with its
+ * neighbours, and each merge moves all of their author's structs: 16 s for 100,000 items. To try the
+ * last of those that follow each other is enough, since it takes those before it along.
+ */
+function thinOutMerges(transaction: Y.Transaction): void {
+  const structs = transaction._mergeStructs;
+  if (structs.length < 2) return;
+  structs.sort(({ id: a }, { id: b }) => a.client - b.client || a.clock - b.clock);
+  transaction._mergeStructs = structs.filter(({ id, length }, n) => {
+    const next = structs[n + 1]?.id;
+    return next?.client !== id.client || next.clock > id.clock + length;
+  });
 }

@@ -1,7 +1,9 @@
 import type { Clock } from "../clock.ts";
 import { Delivery } from "./delivery.ts";
-import type { Document, Reach } from "./document.ts";
+import type { Document } from "./document.ts";
+import { REFUTED } from "./doubt.ts";
 import { step1Frame } from "./frames.ts";
+import type { Reach } from "./outline.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { Peer } from "./peer.ts";
 import { Rights } from "./rights.ts";
@@ -15,9 +17,6 @@ interface Gap {
   /** The version at which it was last asked for the rest: asking the same again brings the same answer. */
   askedAt: number;
 }
-
-/** A premise that holds no more, and is nobody's. */
-export const REFUTED: Premise = { key: [], versionstamp: "refuted" };
 
 /** A peer in a room, and what the room knows of it. */
 export class Member {

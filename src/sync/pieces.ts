@@ -1,5 +1,6 @@
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
+import { type Cursor, inCausalOrder } from "./causal_order.ts";
 
 type Struct = Y.Item | Y.GC;
 
@@ -32,7 +33,7 @@ export function nextPiece(doc: Y.Doc, from: StateVector, size: number): Piece {
   const runs = new Map<number, Run>();
   const reaches = new Map(from);
   let bytes = 0;
-  for (const { struct, offset } of inCausalOrder(doc, from)) {
+  for (const { struct, offset } of inCausalOrder(cursorsFrom(from, doc))) {
     if (bytes >= size) return { update: assemble(runs, NOTHING_DELETED), reaches, last: false };
     bytes += append(runs, struct, offset);
     reaches.set(struct.id.client, struct.id.clock + struct.length);
@@ -43,7 +44,7 @@ export function nextPiece(doc: Y.Doc, from: StateVector, size: number): Piece {
 const NOTHING_DELETED = new Uint8Array([0]);
 
 /** As it stands at the end of an update; before it stands that there are no structs, in one byte. */
-function deletionsOf(doc: Y.Doc): Uint8Array {
+export function deletionsOf(doc: Y.Doc): Uint8Array {
   return Y.encodeStateAsUpdate(doc, Y.encodeStateVector(doc)).subarray(1);
 }
 
@@ -75,58 +76,46 @@ function assemble(runs: Map<number, Run>, deletions: Uint8Array): Uint8Array {
   });
 }
 
-/** Where the walk is with one client's structs. */
-interface Cursor {
-  structs: Struct[];
-  next: number;
-  /** Everything below this clock has been passed. */
-  clock: number;
-}
-
-/** Every struct from the state vector on, none before one that it builds on. */
-function* inCausalOrder(
-  doc: Y.Doc,
-  known: StateVector,
-): Iterable<{ struct: Struct; offset: number }> {
-  const cursors = new Map<number, Cursor>();
+/** A cursor for each client that the state vector lacks something of. */
+function cursorsFrom(known: StateVector, doc: Y.Doc): Map<number, StructCursor> {
+  const cursors = new Map<number, StructCursor>();
   for (const [client, structs] of doc.store.clients) {
     const clock = known.get(client) ?? 0;
     if (clock >= Y.getState(doc.store, client)) continue;
-    cursors.set(client, { structs, next: Y.findIndexSS(structs, clock), clock });
+    cursors.set(client, new StructCursor(client, clock, structs));
   }
-  for (const client of cursors.keys()) {
-    // Whose structs are walked, and up to which clock: below each stands the one that waits for it.
-    const walks = [{ client, until: Infinity }];
-    while (walks.length > 0) {
-      const { client, until } = walks.at(-1)!;
-      const cursor = cursors.get(client)!;
-      const struct = cursor.structs[cursor.next];
-      if (struct === undefined || cursor.clock > until) {
-        walks.pop();
-        continue;
-      }
-      const missing = struct instanceof Y.Item ? missingFor(struct, cursors) : null;
-      if (missing !== null) {
-        walks.push({ client: missing.client, until: missing.clock });
-        continue;
-      }
-      yield { struct, offset: cursor.clock - struct.id.clock };
-      cursor.clock = struct.id.clock + struct.length;
-      cursor.next++;
-    }
-  }
+  return cursors;
 }
 
-/** What the item builds on and has not been passed: its neighbours when it was written, or what it lies in. */
-function missingFor(item: Y.Item, cursors: Map<number, Cursor>): Y.ID | null {
-  const isMissing = (id: Y.ID | null | undefined): id is Y.ID =>
-    id !== null && id !== undefined && id.client !== item.id.client &&
-    id.clock >= (cursors.get(id.client)?.clock ?? Infinity);
-  const { origin, rightOrigin, parent } = item;
-  if (isMissing(origin)) return origin;
-  if (isMissing(rightOrigin)) return rightOrigin;
-  const container = parent instanceof Y.ID
-    ? parent
-    : (parent as { _item?: Y.Item | null })?._item?.id;
-  return isMissing(container) ? container : null;
+/** A walk along the structs of one client in a document. */
+class StructCursor implements Cursor<{ struct: Struct; offset: number }> {
+  #next: number;
+
+  constructor(readonly client: number, public clock: number, private readonly structs: Struct[]) {
+    this.#next = Y.findIndexSS(structs, clock);
+  }
+
+  get isDone(): boolean {
+    return this.#next === this.structs.length;
+  }
+
+  /** An item builds on its neighbours when it was written, or on what it lies in. */
+  dependencies(depend: (client: number, clock: number) => void): void {
+    const struct = this.structs[this.#next];
+    if (!(struct instanceof Y.Item)) return;
+    const { origin, rightOrigin, parent } = struct;
+    if (origin !== null) depend(origin.client, origin.clock);
+    if (rightOrigin !== null) depend(rightOrigin.client, rightOrigin.clock);
+    const container = parent instanceof Y.ID
+      ? parent
+      : (parent as { _item?: Y.Item | null } | null)?._item?.id;
+    if (container) depend(container.client, container.clock);
+  }
+
+  take(): { struct: Struct; offset: number } {
+    const struct = this.structs[this.#next++]!;
+    const offset = this.clock - struct.id.clock;
+    this.clock = struct.id.clock + struct.length;
+    return { struct, offset };
+  }
 }

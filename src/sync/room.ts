@@ -15,16 +15,9 @@ import {
 import type { Announcer } from "./announcer.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
-import {
-  checkUpdate,
-  Document,
-  isEmpty,
-  MalformedUpdateError,
-  PoisonedError,
-  type Reach,
-  reachOf,
-  readStateVector,
-} from "./document.ts";
+import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
+import { Document, isEmpty, PoisonedError, readStateVector } from "./document.ts";
+import { Doubt, REFUTED } from "./doubt.ts";
 import {
   awarenessFrame,
   BadFrameError,
@@ -34,12 +27,15 @@ import {
   roleFrame,
   step1Frame,
 } from "./frames.ts";
-import { Member, REFUTED } from "./member.ts";
+import { Member } from "./member.ts";
+import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import type { Peer } from "./peer.ts";
-import type { StateVector } from "./pieces.ts";
+import { applyInTurns, inTurns, Portion } from "./portion.ts";
 import { NOBODY } from "./presence.ts";
 import { Rights } from "./rights.ts";
 import { type PresenceRules, RoomPresence } from "./room_presence.ts";
+import { Slices } from "./slices.ts";
+import { MalformedUpdateError } from "./struct_reader.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -58,6 +54,9 @@ const COMPACT_RETRY = 60_000;
 
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
+
+/** An update of more bytes for each struct of a portion is read bit by bit: 64 KiB take about 1 ms. */
+const LARGE_BYTES = 8;
 
 /** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
 const CAST_OUT_MS = 1_000;
@@ -92,31 +91,13 @@ export interface RoomOptions {
   /** The most bytes of its document, as it is stored; over that it takes no more. */
   maxBytes: number;
   tally: Tally;
+  /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
+  portion?: number;
   /** Called whenever the room has become idle. */
   onIdle(room: Room): void;
   /** Called when what is stored of the room cannot be served. It is about to close. */
   onDamage(error: DamagedRoomError): void;
 }
-
-/** An edit that waits for its commit. */
-interface Update {
-  type: "update";
-  member: Member;
-  update: Uint8Array;
-  /** It is an answer to step 1: all that the room lacked. */
-  whole: boolean;
-  /** How far it extends, where something that it builds on is missing. */
-  gap?: Reach;
-}
-
-/** What has arrived and waits for the commit before it, in the order of its arrival. */
-type Arrival =
-  | Update
-  | { type: "joined"; member: Member }
-  | { type: "castOut"; member: Member }
-  | { type: "step1"; member: Member; stateVector: StateVector }
-  | { type: "syncStatus"; member: Member; echo: Uint8Array }
-  | { type: "changed" };
 
 /**
  * A room: one document, and the peers that edit it. What arrives while a commit is in flight forms
@@ -136,11 +117,9 @@ export class Room {
   readonly #presence: RoomPresence;
   #log: RoomLog;
   #document: Document | null = null;
-  #arrivals: Arrival[] = [];
-  /** What everybody's rights follow from, as it was last heard. Whoever's follow from something else waits. */
-  #premise: Premise = REFUTED;
-  /** Called when somebody's rights are known again. */
-  #waiting: (() => void)[] = [];
+  readonly #doubt = new Doubt();
+  readonly #arrivals = new Arrivals((member) => this.#doubt.isAbout(member));
+  readonly #portion: Portion;
   /** The loop that empties `#arrivals`, while it runs. */
   #running: Promise<void> | null = null;
   #compacting = false;
@@ -152,7 +131,8 @@ export class Room {
   #closed = false;
 
   constructor(
-    { name, store, clock, announcer, presence, maxBytes, tally, onIdle, onDamage }: RoomOptions,
+    { name, store, clock, announcer, presence, maxBytes, tally, portion, onIdle, onDamage }:
+      RoomOptions,
   ) {
     this.name = name;
     this.#store = store;
@@ -161,6 +141,7 @@ export class Room {
     this.#onDamage = onDamage;
     this.#maxBytes = maxBytes;
     this.#tally = tally;
+    this.#portion = new Portion(clock, portion);
     this.#broadcast = new Broadcast({
       clock,
       members: this.#members,
@@ -210,7 +191,7 @@ export class Room {
       receive: (frame) => this.#receive(member, frame),
       become: (role, premise) => {
         member.premise = premise ?? null;
-        this.#premise = premise ?? REFUTED;
+        this.#doubt.hear(premise ?? REFUTED);
         this.#become(member, role);
         this.#resume();
       },
@@ -225,7 +206,7 @@ export class Room {
         do {
           await this.#whenSure([member]);
           await this.#running;
-        } while (this.#hasArrivalsOf(member));
+        } while (this.#arrivals.has((arrival) => "member" in arrival && arrival.member === member));
       },
     };
   }
@@ -244,7 +225,7 @@ export class Room {
   close(code: number, reason: string): void {
     this.#closed = true;
     this.#unwatch();
-    this.#arrivals = [];
+    this.#arrivals.clear();
     this.#resume();
     this.#presence.disband();
     const members = [...this.#members];
@@ -296,10 +277,18 @@ export class Room {
       case "step2":
       case "update": {
         const { update } = frame;
-        checkUpdate(update);
+        const isLarge = update.length > LARGE_BYTES * this.#portion.most;
+        const read = isLarge ? null : this.#sliced(outline(update));
         const whole = frame.type === "step2";
-        if (!member.rights.mayWrite || this.#isFull) return this.#refuse(member, update, whole);
-        return this.#enqueue({ type: "update", member, update, whole });
+        return this.#take({
+          type: "update",
+          member,
+          update,
+          whole,
+          read,
+          slice: null,
+          isTorn: false,
+        });
       }
       case "syncStatus":
         return this.#enqueue({ type: "syncStatus", member, echo: frame.echo });
@@ -310,6 +299,15 @@ export class Room {
     }
   }
 
+  #take(update: Update): void {
+    if (update.read === null || this.#isAllowed(update)) this.#enqueue(update);
+  }
+
+  #sliced(outline: Outline): Update["read"] {
+    const slices = new Slices(outline, (deletion) => this.#document!.deletion(deletion));
+    return { reach: outline.reach, slices };
+  }
+
   #enqueue(arrival: Arrival): void {
     this.#arrivals.push(arrival);
     this.#goOn();
@@ -317,27 +315,25 @@ export class Room {
 
   /** Sees to what has arrived, unless all of it has to wait. */
   #goOn(): void {
-    if (this.#mustAllWait) return; // a run that had nothing to do would end before it is noted
+    if (this.#arrivals.mustAllWait) return; // a run that had nothing to do would end before it is noted
     this.#running ??= this.#run();
-  }
-
-  get #mustAllWait(): boolean {
-    return this.#arrivals.every((arrival) => this.#mustWait(arrival));
   }
 
   async #run(): Promise<void> {
     try {
       this.#document ??= await this.#load(this.#log);
-      while (!this.#mustAllWait) {
+      while (!this.#arrivals.mustAllWait) {
         // The runtime hands over one frame at a time. Without this, the first of a burst would be
         // committed and broadcast alone: that halved what a busy room delivers.
         await this.#clock.turn();
-        const batch = this.#takeArrivals().filter((arrival) => this.#isAllowed(arrival));
+        await this.#readLarge();
+        const { weight } = this.#portion;
+        const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
         for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
         this.#broadcast.pumpIfDue();
-        this.#compactIfDue();
+        await this.#compactIfDue();
       }
     } catch (error) {
       this.#giveUp(error);
@@ -347,49 +343,36 @@ export class Room {
     }
   }
 
-  #takeArrivals(): Arrival[] {
-    const taken: Arrival[] = [];
-    const left: Arrival[] = [];
-    for (const arrival of this.#arrivals) {
-      (this.#mustWait(arrival) ? left : taken).push(arrival);
+  async #readLarge(): Promise<void> {
+    for (let next = this.#arrivals.unread; next !== undefined; next = this.#arrivals.unread) {
+      try {
+        next.read = this.#sliced(await inTurns(this.#clock, outlineInSteps(next.update)));
+      } catch (error) {
+        if (!(error instanceof MalformedUpdateError)) throw error;
+        this.#arrivals.drop(next);
+        this.#expel(next.member, error.message);
+      }
     }
-    this.#arrivals = left;
-    return taken;
-  }
-
-  #hasArrivalsOf(member: Member): boolean {
-    return this.#arrivals.some((arrival) => "member" in arrival && arrival.member === member);
-  }
-
-  /** Whether it waits till its sender's rights are known again. */
-  #mustWait(arrival: Arrival): boolean {
-    const { type } = arrival;
-    return (type === "update" || type === "syncStatus") && this.#isInDoubt(arrival.member);
-  }
-
-  /** Whether its rights may follow from what holds no more. */
-  #isInDoubt({ premise }: Member): boolean {
-    if (premise === null) return false;
-    return premise === REFUTED || premise.versionstamp !== this.#premise.versionstamp;
   }
 
   /** Resolves when the rights of all of these are known, or it does not matter any more. */
   async #whenSure(members: Iterable<Member>): Promise<void> {
-    while (!this.#closed && [...members].some((member) => this.#isInDoubt(member))) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (!this.#closed && [...members].some((member) => this.#doubt.isAbout(member))) {
+      await this.#doubt.change();
     }
   }
 
   /** Goes on with what has waited till somebody's rights are known. */
   #resume(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#doubt.resume();
     this.#goOn();
   }
 
-  /** Whether it may still be done: a role may have changed since it came. */
-  #isAllowed(arrival: Arrival): boolean {
-    if (arrival.type !== "update" || arrival.member.rights.mayWrite) return true;
-    this.#refuse(arrival.member, arrival.update, arrival.whole);
+  /** Whether it may be done now: a role may have changed since it came. What was begun is finished. */
+  #isAllowed(update: Update): boolean {
+    const { member: { rights }, slice } = update;
+    if (rights.mayWrite && (slice !== null || !this.#isFull)) return true;
+    this.#refuse(update);
     return false;
   }
 
@@ -399,10 +382,10 @@ export class Room {
   }
 
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
-  #refuse(member: Member, update: Uint8Array, whole: boolean): void {
+  #refuse({ member, update, read, whole }: Update): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
     this.#tally.refusedUpdates++;
-    member.noteGap(reachOf(update));
+    member.noteGap(read!.reach);
     const outcome = member.rights.refuse(this.#clock.uptime());
     const { mayWrite } = member.rights;
     if (mayWrite) this.#tally.limits.add("documentBytes");
@@ -453,7 +436,7 @@ export class Room {
     if (this.#members.size === 0) this.#stale = true;
     else if (what === "audience") this.#presence.tellOthers();
     else if (what === "presence") this.#presence.hearOthers();
-    else if (!this.#arrivals.some(({ type }) => type === "changed")) {
+    else if (!this.#arrivals.has(({ type }) => type === "changed")) {
       this.#enqueue({ type: "changed" });
     }
   }
@@ -461,14 +444,15 @@ export class Room {
   /** Merges what other instances have stored, and shows it. */
   async #catchUp(): Promise<void> {
     const missed = await this.#persistently(() => this.#log.pull());
-    this.#merge(missed);
+    await this.#merge(missed);
   }
 
-  #merge(stored: Uint8Array[]): void {
+  async #merge(stored: Uint8Array[]): Promise<void> {
     if (stored.length === 0) return;
     const document = this.#document!;
-    const news = document.apply(stored);
-    if (news !== null) this.#broadcast.publish(news);
+    for await (const news of applyInTurns(this.#clock, this.#portion, document, stored)) {
+      this.#broadcast.publish(news);
+    }
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
   }
 
@@ -477,9 +461,10 @@ export class Room {
     const document = new Document();
     const stored = await log.pull();
     try {
-      document.apply(stored);
+      const portions = applyInTurns(this.#clock, this.#portion, document, stored);
+      while (!(await portions.next()).done);
     } catch (error) {
-      if (!(error instanceof PoisonedError)) throw error;
+      if (!(error instanceof PoisonedError || error instanceof MalformedUpdateError)) throw error;
       throw new DamagedRoomError(this.name, "something in it cannot be applied");
     }
     if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
@@ -498,33 +483,30 @@ export class Room {
     if (missed.length > 0) this.#broadcast.publish(mergeUpdates(missed));
   }
 
-  /** Applies updates together, and makes what is new in them durable, then visible. */
+  /** Applies slices of updates together, and makes what is new in them durable, then visible. */
   async #commit(updates: Update[]): Promise<void> {
     if (updates.length === 0) return;
     const document = this.#document!;
     let news: Uint8Array | null;
     try {
-      news = document.apply(updates.map(({ update }) => update));
+      news = this.#portion.apply(document, updates.map(({ slice }) => slice!));
     } catch (error) {
       if (!(error instanceof PoisonedError)) throw error;
       return await this.#commitOneByOne(updates, error);
     }
     if (document.dropPending()) {
-      for (const update of updates) {
-        const reach = reachOf(update.update);
-        if (!document.covers(reach)) update.gap = reach;
-      }
+      for (const update of updates) update.isTorn = true;
     }
     if (news === null) return;
     const senders = new Set(updates.map(({ member }) => member));
     const begun = this.#clock.uptime();
     const missed = await this.#append(news, senders);
     if (missed === null) return await this.#commitAllowed(updates);
-    this.#tally.updates += updates.length;
+    this.#tally.updates += updates.filter(({ read }) => read!.slices.done).length;
     this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
     this.#tally.batchSize.observe(updates.length);
     this.#broadcast.publish(news, senders.size === 1 ? updates[0]!.member : undefined);
-    this.#merge(missed);
+    await this.#merge(missed);
   }
 
   /** Makes an update durable, if all its senders may write at that moment; returns null if not. */
@@ -533,13 +515,12 @@ export class Room {
       await this.#whenSure(senders);
       const all = [...senders];
       if (this.#closed || !all.every(({ rights }) => rights.mayWrite)) return null;
-      const premise = all.some(({ premise }) => premise !== null) ? this.#premise : undefined;
+      const premise = all.some(({ premise }) => premise !== null) ? this.#doubt.premise : undefined;
       try {
         return await this.#persistently(() => this.#log.append(update, premise));
       } catch (error) {
         if (!(error instanceof PremiseError)) throw error;
-        // Unless the new one was heard of already.
-        if (this.#premise.versionstamp === premise?.versionstamp) this.#premise = REFUTED;
+        this.#doubt.refute(premise);
       }
     }
   }
@@ -548,17 +529,26 @@ export class Room {
   async #commitAllowed(updates: Update[]): Promise<void> {
     if (this.#closed) return;
     await this.#reload();
-    await this.#commit(updates.filter((update) => this.#isAllowed(update)));
+    await this.#commit(updates.filter((update) => this.#isStillAllowed(update)));
+  }
+
+  /** As `#isAllowed`; if not, the rest of it goes too. */
+  #isStillAllowed(update: Update): boolean {
+    const isAllowed = this.#isAllowed(update);
+    if (!isAllowed) this.#arrivals.drop(update);
+    return isAllowed;
   }
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */
   async #commitOneByOne(updates: Update[], error: PoisonedError): Promise<void> {
     await this.#reload();
     if (updates.length > 1) {
-      for (const update of updates) if (this.#isAllowed(update)) await this.#commit([update]);
+      for (const update of updates) if (this.#isStillAllowed(update)) await this.#commit([update]);
       return;
     }
-    const { member } = updates[0]!;
+    const [update] = updates as [Update];
+    const { member } = update;
+    this.#arrivals.drop(update);
     logger.warn("an update from {did} would have broken the document of {room}: {error}", {
       did: member.peer.did,
       room: this.name,
@@ -601,30 +591,35 @@ export class Room {
       case "step1":
         return this.#broadcast.sendFrom(member, arrival.stateVector);
       case "update":
-        if (arrival.gap) this.#noteGap(member, arrival.gap);
-        else if (arrival.whole) member.noteWhole(this.#document!);
-        return;
+        return this.#answerUpdate(arrival);
       case "syncStatus":
         return member.acknowledge(arrival.echo);
     }
   }
 
-  #noteGap(member: Member, reach: Reach): void {
-    member.noteGap(reach);
-    this.#askToFill(member);
+  #answerUpdate({ member, read, isTorn, whole }: Update): void {
+    const { slices, reach } = read!;
+    if (!slices.done) return;
+    if (isTorn && !this.#document!.covers(reach)) {
+      member.noteGap(reach);
+      this.#askToFill(member);
+    } else if (whole) {
+      member.noteWhole(this.#document!);
+    }
   }
 
   #askToFill(member: Member): void {
     member.askToFill(this.#document!, this.#broadcast.version);
   }
 
-  #compactIfDue(): void {
+  async #compactIfDue(): Promise<void> {
     const { snapshotBytes, entries, bytes } = this.#log.size;
     const weight = bytes + entries * COMPACT_ENTRY_BYTES;
     if (weight < Math.max(COMPACT_BYTES, snapshotBytes / 2)) return;
     if (this.#compacting || this.#clock.uptime() < this.#compactNotBefore) return;
     this.#compacting = true;
-    this.#log.compact(this.#document!.state()).catch((error) => {
+    const snapshot = await inTurns(this.#clock, this.#document!.stateInSteps());
+    this.#log.compact(snapshot).catch((error) => {
       this.#compactNotBefore = this.#clock.uptime() + COMPACT_RETRY;
       logger.error("compacting {room} failed: {error}", { room: this.name, error });
     }).finally(() => {

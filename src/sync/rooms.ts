@@ -31,6 +31,8 @@ export interface RoomsOptions {
   limits: Pick<Limits, "rooms" | "documentBytes" | "memoryBytes">;
   /** Bytes of memory of the process. Default: what Deno says. */
   memory?: () => number;
+  /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
+  portion?: number;
   tally: Tally;
 }
 
@@ -123,7 +125,7 @@ export class Rooms {
     const known = this.#rooms.get(name);
     if (known !== undefined && !known.closed) return known;
     this.#makePlace();
-    const { store, clock, presence, limits, tally } = this.#options;
+    const { store, clock, presence, limits, portion, tally } = this.#options;
     const room = new Room({
       name,
       store,
@@ -131,6 +133,7 @@ export class Rooms {
       presence,
       maxBytes: limits.documentBytes,
       tally,
+      portion,
       announcer: this.#announcer,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),

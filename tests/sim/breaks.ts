@@ -18,7 +18,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
     name: "clear what has arrived after the await",
     file: "src/sync/room.ts",
     replace: `for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);`,
-    by: `this.#arrivals = [];
+    by: `this.#arrivals.clear();
         for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);`,
   },
   {
@@ -30,14 +30,14 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "drop what other instances stored",
     file: "src/sync/room.ts",
-    replace: "    this.#merge(missed);\n  }\n\n  /** Makes an update durable",
+    replace: "    await this.#merge(missed);\n  }\n\n  /** Makes an update durable",
     by: "  }\n\n  /** Makes an update durable",
   },
   {
     name: "acknowledge an update with a gap",
     file: "src/sync/room.ts",
-    replace: "if (arrival.gap) this.#noteGap(member, arrival.gap);",
-    by: "if (arrival.gap) member.noteWhole(this.#document!);",
+    replace: "if (isTorn && !this.#document!.covers(reach)) {",
+    by: "if (false) {",
   },
   {
     name: "keep an update that waits for its parents",
@@ -54,7 +54,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "fold the log into an empty snapshot",
     file: "src/sync/room.ts",
-    replace: "this.#log.compact(this.#document!.state())",
+    replace: "this.#log.compact(snapshot)",
     by: "this.#log.compact(new Document().state())",
   },
   {
@@ -90,8 +90,8 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "commit what came when its sender might write",
     file: "src/sync/room.ts",
-    replace: "this.#takeArrivals().filter((arrival) => this.#isAllowed(arrival));",
-    by: "this.#takeArrivals();",
+    replace: "this.#arrivals.take(weight, (update) => this.#isAllowed(update));",
+    by: "this.#arrivals.take(weight, () => true);",
   },
   {
     name: "commit whatever has changed since roles were asked for",
@@ -114,7 +114,8 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "let go of who leaves while it waits",
     file: "src/sync/room.ts",
-    replace: "} while (this.#hasArrivalsOf(member));",
+    replace:
+      `} while (this.#arrivals.has((arrival) => "member" in arrival && arrival.member === member));`,
     by: "} while (false);",
   },
   {
@@ -128,6 +129,18 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
     file: "src/sync/room.ts",
     replace: "    this.#log = log; //",
     by: "    //",
+  },
+  {
+    name: "acknowledge an update when its first slice is durable",
+    file: "src/sync/arrivals.ts",
+    replace: "        held.add(arrival.member);",
+    by: "",
+  },
+  {
+    name: "forget all but the first slice",
+    file: "src/sync/arrivals.ts",
+    replace: "if (isDue && arrival.read?.slices.done) continue;",
+    by: "if (isDue) continue;",
   },
   {
     name: "tell who comes back of nobody anew",

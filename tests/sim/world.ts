@@ -243,7 +243,8 @@ class World {
     store.onStored = (update) => this.#judge(update);
     return {
       store,
-      rooms: roomsOn(store, this.clock, { maxRate: 30 }),
+      // Most updates are cut, or none is.
+      rooms: roomsOn(store, this.clock, { maxRate: 30 }, {}, this.chance.pick([1, 4, undefined])),
     };
   }
 

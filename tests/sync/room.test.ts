@@ -3,10 +3,17 @@ import { configure, reset } from "@logtape/logtape";
 import * as Y from "yjs";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { MemoryStore } from "./memory_store.ts";
 import { poison, syncFrame, TestPeer, updatesOf } from "./test_peer.ts";
 import { gate, LINGER, roomsOn, settle, storedText, world } from "./world.ts";
 
 const MB = 1024 * 1024;
+
+function textOf(update: Uint8Array): string {
+  return Y.decodeUpdate(update).structs.map((struct) =>
+    struct instanceof Y.Item && struct.content instanceof Y.ContentString ? struct.content.str : ""
+  ).join("");
+}
 
 Deno.test("R1: nobody is answered before the document is loaded", async () => {
   const { store, rooms } = world();
@@ -511,6 +518,7 @@ Deno.test("R14: a large document goes out in pieces that apply on their own, at 
   const alice = new TestPeer("did:a").join(rooms, "room");
   for (let n = 0; n < 40; n++) alice.text.insert(0, String(n % 10).repeat(100_000));
   await settle();
+  clock.advance(10_000); // what was encoded for alice is forgotten
   const slow = new TestPeer("did:s");
   let largest = 0;
   const send = slow.send.bind(slow);
@@ -533,6 +541,60 @@ Deno.test("R14: a large document goes out in pieces that apply on their own, at 
   }
   assert(slow.heard.includes("step2"));
   assertEquals(slow.text.toString(), alice.text.toString());
+});
+
+Deno.test("R18: a large update is stored in slices, others' edits come through beside it, and it is acknowledged as one", async () => {
+  const store = new MemoryStore();
+  const rooms = roomsOn(store, new FakeClock(), {}, {}, 8);
+  const [alice, bob] = ["a", "b"].map((name) => new TestPeer(`did:${name}`).join(rooms, "room"));
+  await settle();
+  const pasted = new Y.Doc();
+  for (let n = 0; n < 30; n++) pasted.getText("text").insert(0, `${n} `);
+  const commits: string[] = [];
+  store.before = (operation) => {
+    if (operation !== "append") return;
+    commits.push(alice!.heard.includes("ack 1") ? "after" : "before");
+    if (commits.length === 1) bob!.text.insert(0, "bob was here. ");
+  };
+  alice!.sendUpdate(Y.encodeStateAsUpdate(pasted));
+  alice!.probe(1);
+  await settle();
+  assert(commits.length >= 30 / 4 && commits.every((when) => when === "before"), commits.join());
+  const text = await storedText(store, "room");
+  assert(text.includes(pasted.getText("text").toString()), text);
+  const bobsTurn = store.appended.findIndex((update) => textOf(update).includes("bob"));
+  assertEquals(bobsTurn, 1);
+});
+
+Deno.test("R18: an update that cannot be read in its last byte changes nothing, however large it is", async () => {
+  const store = new MemoryStore();
+  const rooms = roomsOn(store, new FakeClock(), {}, {}, 8);
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  await settle();
+  const pasted = new Y.Doc();
+  for (let n = 0; n < 3_000; n++) pasted.getArray("words").insert(0, ["0123456789".repeat(20)]);
+  alice.sendUpdate(Y.encodeStateAsUpdate(pasted).subarray(0, -1));
+  await settle();
+  assertEquals([alice.closed?.code, store.appended.length], [4400, 0]);
+});
+
+Deno.test("R18: of what breaks the document in its midst, the rest is forgotten", async () => {
+  const store = new MemoryStore();
+  const rooms = roomsOn(store, new FakeClock(), {}, {}, 2);
+  const [alice, bob] = ["a", "b"].map((name) => new TestPeer(`did:${name}`).join(rooms, "room"));
+  await settle();
+  const pasted = new Y.Doc();
+  pasted.clientID = 2 ** 31;
+  for (let n = 0; n < 10; n++) pasted.getText("text").insert(0, `${n}`);
+  alice!.sendUpdate(Y.mergeUpdates([poison(), Y.encodeStateAsUpdate(pasted)]));
+  await settle();
+  assertEquals(alice!.closed?.code, 4400);
+  assertEquals(bob!.closed, null);
+  bob!.text.insert(0, "go on");
+  bob!.probe(1);
+  await settle();
+  assertEquals(bob!.heard.at(-1), "ack 1");
+  assert((await storedText(store, "room")).includes("go on"));
 });
 
 Deno.test("R15: a crowd that comes to a large room shares one encoding, also while it is edited", async () => {

@@ -18,12 +18,14 @@ export function roomsOn(
   clock: Clock,
   presence: Partial<PresenceRules> = {},
   limits: Partial<Limits> = {},
+  portion?: number,
 ): Rooms {
   return new Rooms({
     store,
     clock,
     linger: LINGER,
     limits: { ...DEFAULT_LIMITS, ...limits },
+    portion,
     tally: new Tally(),
     presence: { ...PRESENCE, ...presence },
   });

@@ -1,0 +1,116 @@
+import type { Member } from "./member.ts";
+import type { Reach } from "./outline.ts";
+import type { StateVector } from "./pieces.ts";
+import type { Slices } from "./slices.ts";
+
+/** An edit that waits for its commit. */
+export interface Update {
+  type: "update";
+  member: Member;
+  update: Uint8Array;
+  /** It is an answer to step 1: all that the room lacked. */
+  whole: boolean;
+  /** What is in it. A large one is read when its turn comes; null before that. */
+  read: { reach: Reach; slices: Slices } | null;
+  /** The slice of it whose turn it is; null before the first. */
+  slice: Uint8Array | null;
+  /** Something was missing that a slice of it builds on. */
+  isTorn: boolean;
+}
+
+/** What has arrived and waits for the commit before it. */
+export type Arrival =
+  | Update
+  | { type: "joined"; member: Member }
+  | { type: "castOut"; member: Member }
+  | { type: "step1"; member: Member; stateVector: StateVector }
+  | { type: "syncStatus"; member: Member; echo: Uint8Array }
+  | { type: "changed" };
+
+/** Edits, and what their authors ask about them, are seen to in the order in which they came. */
+type Ordered = Extract<Arrival, { type: "update" | "syncStatus" }>;
+
+const isOrdered = (arrival: Arrival): arrival is Ordered =>
+  arrival.type === "update" || arrival.type === "syncStatus";
+
+/** What has arrived in a room. */
+export class Arrivals {
+  #queue: Arrival[] = [];
+
+  /** @param isInDoubt Whether somebody's edits have to wait till its rights are known. */
+  constructor(private readonly isInDoubt: (member: Member) => boolean) {}
+
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  /** Nothing can be taken now. */
+  get mustAllWait(): boolean {
+    return this.#queue.every((arrival) => this.#mustWait(arrival));
+  }
+
+  /** The first that is to be read. */
+  get unread(): Update | undefined {
+    return this.#queue.find((arrival) => arrival.type === "update" && arrival.read === null) as
+      | Update
+      | undefined;
+  }
+
+  push(arrival: Arrival): void {
+    this.#queue.push(arrival);
+  }
+
+  has(test: (arrival: Arrival) => boolean): boolean {
+    return this.#queue.some(test);
+  }
+
+  drop(arrival: Arrival): void {
+    this.#queue = this.#queue.filter((other) => other !== arrival);
+  }
+
+  clear(): void {
+    this.#queue = [];
+  }
+
+  /**
+   * Takes what is to be seen to next, of edits about as much as this weight. Of one that is larger than
+   * half of that a slice is taken, and the rest waits: others come through beside it.
+   * @param isAllowed Asked of each edit; one that is not goes, and is not taken.
+   */
+  take(weight: number, isAllowed: (update: Update) => boolean): Arrival[] {
+    const taken: Arrival[] = [];
+    const left: Arrival[] = [];
+    const held = new Set<Member>();
+    let spent = 0;
+    for (const arrival of this.#queue) {
+      if (this.#mustWait(arrival) || isOrdered(arrival) && held.has(arrival.member)) {
+        left.push(arrival);
+      } else if (arrival.type !== "update") {
+        taken.push(arrival);
+      } else if (isAllowed(arrival)) {
+        const isDue = arrival.read !== null && spent < weight;
+        if (isDue) {
+          spent += nextSlice(arrival, weight / 2);
+          taken.push(arrival);
+        }
+        if (isDue && arrival.read?.slices.done) continue;
+        left.push(arrival);
+        held.add(arrival.member);
+      }
+    }
+    this.#queue = left;
+    return taken;
+  }
+
+  /** Whether it waits till its sender's rights are known again. */
+  #mustWait(arrival: Arrival): boolean {
+    return isOrdered(arrival) && this.isInDoubt(arrival.member);
+  }
+}
+
+/** Goes on to the next slice, and returns its weight. */
+function nextSlice(update: Update, weight: number): number {
+  const slice = update.read!.slices.next(weight);
+  update.slice = slice.update;
+  return slice.weight;
+}

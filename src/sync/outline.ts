@@ -1,0 +1,106 @@
+import { MalformedUpdateError, StructReader } from "./struct_reader.ts";
+
+/** After so many bytes it is somebody else's turn: about 5 ms. */
+const TURN_BYTES = 256 * 1024;
+
+/** More authors in one update than any document has: Yjs walks through all of them at every change. */
+const MAX_CLIENTS = 100_000;
+
+/** How far an update extends: for each client id in it, the clock at which its last piece ends. */
+export type Reach = Map<number, number>;
+
+/** The structs of one client in an update: they follow each other. */
+export interface Block {
+  /** The clock at which they begin. */
+  clock: number;
+  /** How many there are. */
+  structs: number;
+  /** Where their bytes begin. */
+  at: number;
+}
+
+/** What an update is about, and where in its bytes. */
+export interface Outline {
+  update: Uint8Array;
+  /** By client id. */
+  blocks: Map<number, Block>;
+  /** Where the deletions begin, in the bytes. */
+  deletionsAt: number;
+  reach: Reach;
+}
+
+/** The outline of an update, as `outlineInSteps` has it, in one go. @throws {MalformedUpdateError} */
+export function outline(update: Uint8Array, isOurs = false): Outline {
+  const steps = outlineInSteps(update, isOurs);
+  while (true) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/**
+ * The outline of an update; now and then one may do something else in between.
+ * @param isOurs The update was let in before.
+ * @throws {MalformedUpdateError} when it cannot be read, or is none that Yjs might have made: a document
+ *   that meets bad bytes half-way is spoilt, and others choke clients that apply them.
+ */
+export function* outlineInSteps(
+  update: Uint8Array,
+  isOurs = false,
+): Generator<undefined, Outline, undefined> {
+  const reader = new StructReader(update, { isOurs });
+  let turnAt = TURN_BYTES;
+  const blocks = new Map<number, Block>();
+  const reach: Reach = new Map();
+  for (let left = reader.number(); left > 0; left--) {
+    const structs = reader.number();
+    const client = reader.number();
+    let clock = reader.number();
+    if (blocks.has(client)) throw new MalformedUpdateError("the update is not in order");
+    if (blocks.size === MAX_CLIENTS) {
+      throw new MalformedUpdateError(`the update is by more than ${MAX_CLIENTS} clients`);
+    }
+    blocks.set(client, { structs, clock, at: reader.at });
+    for (let n = 0; n < structs; n++) {
+      const { length, isSkip } = reader.struct(clock);
+      clock += length;
+      if (!isSkip) extend(reach, client, clock);
+      if (reader.at < turnAt) continue;
+      turnAt = reader.at + TURN_BYTES;
+      yield;
+    }
+  }
+  const deletionsAt = reader.at;
+  for (const { client, clock, length } of readDeletions(reader)) {
+    extend(reach, client, clock + length);
+    if (reader.at < turnAt) continue;
+    turnAt = reader.at + TURN_BYTES;
+    yield;
+  }
+  if (!reader.isAtEnd) {
+    throw new MalformedUpdateError("there are bytes after the end of the update");
+  }
+  return { update, blocks, deletionsAt, reach };
+}
+
+/** A client's clocks, from one on. */
+export interface Range {
+  client: number;
+  clock: number;
+  length: number;
+}
+
+/** What an update deletes. @throws {MalformedUpdateError} */
+export function* readDeletions(reader: StructReader): Iterable<Range> {
+  for (let clients = reader.number(); clients > 0; clients--) {
+    const client = reader.number();
+    for (let ranges = reader.number(); ranges > 0; ranges--) {
+      const clock = reader.number();
+      yield { client, clock, length: reader.range(clock) };
+    }
+  }
+}
+
+function extend(reach: Reach, client: number, end: number): void {
+  if (end > (reach.get(client) ?? 0)) reach.set(client, end);
+}

@@ -1,0 +1,78 @@
+import type { Clock } from "../clock.ts";
+import type { Document } from "./document.ts";
+import { outlineInSteps } from "./outline.ts";
+import { Slices } from "./slices.ts";
+
+/** Structs, about: they take Yjs some 10 ms. */
+const MOST = 8_192;
+/** Below that, what a change costs however small it is would come to more than the change. */
+const LEAST = 256;
+
+/** More than this and the next is half as large, much less and it is twice as large, in ms. */
+const LONG = 15;
+const SHORT = 5;
+
+/** How much of a document is changed in one go: so much that nobody else is kept waiting for long. */
+export class Portion {
+  #weight: number;
+
+  /** @param most The largest, in structs. */
+  constructor(private readonly clock: Clock, readonly most = MOST) {
+    this.#weight = most;
+  }
+
+  /** About how many structs. Some updates take Yjs far longer than most do. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  /** Applies updates to a document, and learns from how long that takes. @throws {PoisonedError} */
+  apply(document: Document, updates: Uint8Array[]): Uint8Array | null {
+    const begun = this.clock.uptime();
+    const news = document.apply(updates);
+    const took = this.clock.uptime() - begun;
+    if (took > LONG) this.#weight = Math.max(Math.min(LEAST, this.most), this.#weight / 2);
+    else if (took < SHORT) this.#weight = Math.min(this.most, this.#weight * 2);
+    return news;
+  }
+}
+
+/** Does what comes in steps, with everybody else's turn in between. */
+export async function inTurns<T>(clock: Clock, steps: Iterator<undefined, T>): Promise<T> {
+  while (true) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    await clock.turn();
+  }
+}
+
+/**
+ * Applies what was stored to a document, a portion at a time. Yields what was new in each.
+ * @throws {PoisonedError}
+ */
+export async function* applyInTurns(
+  clock: Clock,
+  portion: Portion,
+  document: Document,
+  updates: Uint8Array[],
+): AsyncGenerator<Uint8Array> {
+  let waiting: Uint8Array[] = [];
+  let weight = 0;
+  for (const update of updates) {
+    const outline = await inTurns(clock, outlineInSteps(update, true));
+    const slices = new Slices(outline, (deletion) => document.deletion(deletion));
+    while (!slices.done) {
+      const slice = slices.next(portion.weight);
+      weight += slice.weight;
+      waiting.push(slice.update);
+      if (weight < portion.weight) continue;
+      const news = portion.apply(document, waiting);
+      if (news !== null) yield news;
+      waiting = [];
+      weight = 0;
+      await clock.turn();
+    }
+  }
+  const news = portion.apply(document, waiting);
+  if (news !== null) yield news;
+}

@@ -1,0 +1,197 @@
+import * as encoding from "lib0/encoding";
+import { type Cursor, inCausalOrder } from "./causal_order.ts";
+import type { Part } from "./deletion.ts";
+import { type Block, type Outline, type Range, readDeletions } from "./outline.ts";
+import { StructReader } from "./struct_reader.ts";
+
+/** So many bytes take about as long as one more struct. */
+const STRUCT_BYTES = 128;
+
+/** Cuts a deletion: see `inParts`. */
+export type Cut = (deletion: Range) => Iterable<Part>;
+
+/** Part of an update, which is an update itself. */
+export interface Slice {
+  update: Uint8Array;
+  /** About how many structs Yjs has to look at. */
+  weight: number;
+}
+
+/** A struct, where it lies in the bytes, and what it belongs to. */
+interface Placed {
+  client: number;
+  clock: number;
+  from: number;
+  to: number;
+}
+
+/**
+ * Cuts an update into slices that apply one after the other, none of which takes long. Yjs applies an
+ * update in one go: one of 8 MiB would keep everybody waiting for a second.
+ */
+export class Slices {
+  readonly #outline: Outline;
+  readonly #cut: Cut;
+  // Few updates are cut: what it takes is made for those alone.
+  #structs: Iterator<Placed> | null = null;
+  #deletions: Iterator<Part> | null = null;
+  #state: "new" | "structs" | "deletions" | "done" = "new";
+
+  constructor(outline: Outline, cut: Cut) {
+    this.#outline = outline;
+    this.#cut = cut;
+  }
+
+  /** There are no more. */
+  get done(): boolean {
+    return this.#state === "done";
+  }
+
+  /** The next slice, of about this weight; a single insertion is never cut. The last may be empty. */
+  next(weight: number): Slice {
+    const whole = this.#state === "new" ? weightOf(this.#outline, this.#cut, weight) : Infinity;
+    if (whole <= weight) {
+      this.#state = "done";
+      return { update: this.#outline.update, weight: whole };
+    }
+    const slice = new SliceWriter(this.#outline.update);
+    if (this.#state !== "deletions") {
+      this.#structs ??= structsOf(this.#outline)[Symbol.iterator]();
+      const isLast = fill(this.#structs, weight, slice, (struct) => slice.addStruct(struct));
+      // What is deleted is looked up once all that was inserted is there.
+      this.#state = isLast ? "deletions" : "structs";
+    } else {
+      this.#deletions ??= deletionsOf(this.#outline, this.#cut)[Symbol.iterator]();
+      const isLast = fill(this.#deletions, weight, slice, (part) => slice.addDeletion(part));
+      if (isLast) this.#state = "done";
+    }
+    return { update: slice.write(), weight: slice.weight };
+  }
+}
+
+/** Adds to a slice till it is heavy enough, or there is no more: then it returns true. */
+function fill<T>(
+  source: Iterator<T>,
+  weight: number,
+  slice: SliceWriter,
+  add: (one: T) => void,
+): boolean {
+  while (slice.weight < weight) {
+    const { done, value } = source.next();
+    if (done) return true;
+    add(value);
+  }
+  return false;
+}
+
+/** The weight of an update, as far as it is not over the limit anyway. */
+function weightOf({ update, blocks, deletionsAt }: Outline, cut: Cut, limit: number): number {
+  let weight = Math.floor(update.length / STRUCT_BYTES);
+  for (const { structs } of blocks.values()) weight += structs;
+  if (weight > limit) return weight;
+  for (
+    const deletion of readDeletions(new StructReader(update, { at: deletionsAt, isOurs: true }))
+  ) {
+    for (const { structs } of cut(deletion)) {
+      weight += structs;
+      if (weight > limit) return weight;
+    }
+  }
+  return weight;
+}
+
+function* deletionsOf({ update, deletionsAt }: Outline, cut: Cut): Iterable<Part> {
+  const reader = new StructReader(update, { at: deletionsAt, isOurs: true });
+  for (const deletion of readDeletions(reader)) yield* cut(deletion);
+}
+
+function structsOf({ update, blocks }: Outline): Iterable<Placed> {
+  const cursors = new Map<number, BlockCursor>();
+  for (const [client, block] of blocks) cursors.set(client, new BlockCursor(update, client, block));
+  return inCausalOrder(cursors);
+}
+
+/** A walk along one client's structs in the bytes of an update. */
+class BlockCursor implements Cursor<Placed> {
+  readonly #reader: StructReader;
+  #left: number;
+  clock: number;
+
+  constructor(update: Uint8Array, readonly client: number, { structs, clock, at }: Block) {
+    this.#reader = new StructReader(update, { at, isOurs: true });
+    this.#left = structs;
+    this.clock = clock;
+  }
+
+  get isDone(): boolean {
+    return this.#left === 0;
+  }
+
+  dependencies(depend: (client: number, clock: number) => void): void {
+    this.#reader.peek(depend);
+  }
+
+  take(): Placed {
+    const { client, clock } = this;
+    const from = this.#reader.at;
+    this.clock += this.#reader.struct(clock).length;
+    this.#left--;
+    return { client, clock, from, to: this.#reader.at };
+  }
+}
+
+/** Structs of one client that follow each other, in the bytes also. */
+interface Run extends Placed {
+  structs: number;
+}
+
+/** Writes an update of parts of another one, in format version 1. */
+class SliceWriter {
+  readonly #runs = new Map<number, Run>();
+  readonly #deletions = new Map<number, Range[]>();
+  weight = 0;
+
+  constructor(private readonly update: Uint8Array) {}
+
+  addStruct(struct: Placed): void {
+    const run = this.#runs.get(struct.client);
+    if (run === undefined) {
+      this.#runs.set(struct.client, { ...struct, structs: 1 });
+    } else {
+      run.to = struct.to;
+      run.structs++;
+    }
+    this.weight += 1 + (struct.to - struct.from) / STRUCT_BYTES;
+  }
+
+  addDeletion({ client, clock, length, structs }: Part): void {
+    const ranges = this.#deletions.get(client);
+    const last = ranges?.at(-1);
+    if (ranges === undefined) this.#deletions.set(client, [{ client, clock, length }]);
+    else if (last!.clock + last!.length === clock) last!.length += length;
+    else ranges.push({ client, clock, length });
+    this.weight += structs;
+  }
+
+  write(): Uint8Array {
+    return encoding.encode((encoder) => {
+      const write = (number: number) => encoding.writeVarUint(encoder, number);
+      write(this.#runs.size);
+      for (const { client, clock, structs, from, to } of this.#runs.values()) {
+        write(structs);
+        write(client);
+        write(clock);
+        encoding.writeUint8Array(encoder, this.update.subarray(from, to));
+      }
+      write(this.#deletions.size);
+      for (const [client, ranges] of this.#deletions) {
+        write(client);
+        write(ranges.length);
+        for (const { clock, length } of ranges) {
+          write(clock);
+          write(length);
+        }
+      }
+    });
+  }
+}
