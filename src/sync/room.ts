@@ -473,12 +473,13 @@ export class Room {
 
   /** Builds the document anew, and shows what the store had more of than the document that was there. */
   async #reload(): Promise<void> {
+    const missed = await this.#log.pull();
     const log = this.#store.log(this.name);
     const document = await this.#load(log);
-    const missed = await this.#log.pull();
-    document.apply(missed);
+    // It fails if the room was deleted meanwhile: then what was read is not what was shown so far.
+    missed.push(...await this.#log.pull());
     this.#document = document;
-    this.#log = log; // which goes on from where the document was read, also if the room was deleted since
+    this.#log = log; // which goes on from where the document was read
     // Together: whoever falls behind with it has all that the document holds by then.
     if (missed.length > 0) this.#broadcast.publish(mergeUpdates(missed));
   }

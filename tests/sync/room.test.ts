@@ -620,3 +620,27 @@ Deno.test("R15: a crowd that comes to a large room shares one encoding, also whi
   const bytes = [...frames].reduce((sum, { length }) => sum + length, 0);
   assert(bytes < 3 * MB, `${bytes} bytes were encoded for ten joiners of 2 MB`);
 });
+
+Deno.test("R12: what was deleted while a document is built anew is not gone on with", async () => {
+  const { store, rooms } = world();
+  const elsewhere = store.another();
+  const [bob, mallory] = ["b", "m"].map((did) => new TestPeer(did).join(rooms, "room"));
+  await settle();
+  let pulls = 0;
+  store.before = async (operation) => {
+    if (operation === "pull" && ++pulls === 2) await elsewhere.log("room").append(written("x"));
+    if (operation === "pull" && pulls === 3) await elsewhere.delete("room");
+    if (operation === "append" && pulls === 2) await elsewhere.delete("room");
+  };
+  mallory!.sendRaw(syncFrame(2, poison()));
+  await settle();
+  bob!.text.insert(0, "after");
+  await settle();
+  assertEquals(bob!.closed?.code, 4404);
+});
+
+function written(text: string): Uint8Array {
+  const doc = new Y.Doc();
+  doc.getText("text").insert(0, text);
+  return Y.encodeStateAsUpdate(doc);
+}
