@@ -1,5 +1,6 @@
 import { across } from "./across.ts";
 import { flood } from "./flood.ts";
+import { heavy } from "./heavy.ts";
 import { joins } from "./joins.ts";
 import { large } from "./large.ts";
 import { paced } from "./paced.ts";
@@ -27,6 +28,7 @@ export const SCENARIOS: Scenario[] = [
     measure: { short: 10_000, long: 30_000 },
   }, false),
   flood,
+  heavy,
   joins,
   reconnect,
   large(10, 100),
