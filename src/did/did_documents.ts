@@ -2,6 +2,7 @@ import type { CacheResult, DidDocument } from "@atproto/identity";
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { Tally } from "../observe/tally.ts";
+import { traced } from "../observe/trace.ts";
 import { Coalescer } from "../web/coalesce.ts";
 import { LookupFailure, notAsked } from "../web/lookup_failure.ts";
 import { type Allowance, RequestBudget } from "../web/request_budget.ts";
@@ -103,7 +104,11 @@ export class DidDocuments {
 
   async #ask(did: string): Promise<DidDocument | null> {
     try {
-      const document = await this.#directory.lookUp(did);
+      const document = await traced(
+        "look up DID",
+        { "tessera.did": did },
+        () => this.#directory.lookUp(did),
+      );
       await (document ? this.#cache.cacheDid(did, document) : this.#cache.clearEntry(did));
       return document;
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Inflow } from "../limits/inflow.ts";
 import type { Tally } from "../observe/tally.ts";
+import { begin, type End } from "../observe/trace.ts";
 import { Close } from "../sync/close.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Seat } from "../sync/room.ts";
@@ -56,6 +57,8 @@ export class Connection implements Peer {
   readonly #clock: Clock;
   readonly #tally: Tally;
   #seat: Seat | null = null;
+  /** From the handshake till it is sent something, which is when its room is loaded. */
+  #joining: End | null;
 
   constructor(
     socket: WebSocket,
@@ -73,6 +76,7 @@ export class Connection implements Peer {
     this.#inflow = inflow;
     this.#clock = clock;
     this.#tally = tally;
+    this.#joining = begin("join", { "tessera.room": room, "tessera.did": did });
   }
 
   get buffered(): number {
@@ -86,6 +90,7 @@ export class Connection implements Peer {
     this.#flow.sent++;
     this.#flow.sentBytes += frame.length;
     this.#socket.send(frame as Uint8Array<ArrayBuffer>);
+    if (this.#joining !== null) this.#endJoining();
   }
 
   get hasSpoken(): boolean {
@@ -112,8 +117,14 @@ export class Connection implements Peer {
     this.#socket.onmessage = ({ data }) => this.#receive(data);
   }
 
+  #endJoining(error?: string): void {
+    this.#joining?.(error);
+    this.#joining = null;
+  }
+
   /** One event for each connection, when it has ended. */
   note(code: number): void {
+    this.#endJoining(`closed with ${code}`);
     logger.info("{did} was in {room} for {took} ms: {code}", {
       did: this.did,
       room: this.room,

@@ -3,6 +3,7 @@ import { mergeUpdates } from "yjs";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Tally } from "../observe/tally.ts";
+import { traced } from "../observe/trace.ts";
 import {
   type Change,
   DamagedRoomError,
@@ -501,7 +502,8 @@ export class Room {
     if (news === null) return;
     const senders = new Set(updates.map(({ member }) => member));
     const begun = this.#clock.uptime();
-    const missed = await this.#append(news, senders);
+    const about = { "tessera.room": this.name, "tessera.updates": updates.length };
+    const missed = await traced("commit", about, () => this.#append(news, senders), true);
     if (missed === null) return await this.#commitAllowed(updates);
     this.#tally.updates += updates.filter(({ read }) => read!.slices.done).length;
     this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
