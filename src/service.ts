@@ -21,6 +21,7 @@ import type { Metrics } from "./observe/metrics.ts";
 import { Tally } from "./observe/tally.ts";
 import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
+import { Breaker, guardedKv } from "./store/kv/breaker.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
@@ -157,7 +158,9 @@ type Outside = AtprotoOptions & Face;
 /** Puts the parts together. */
 async function start(config: SyncServiceConfig, face: Face) {
   const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
-  const kv = given === null || typeof given === "string" ? await openKv(given) : given;
+  const opened = given === null || typeof given === "string" ? await openKv(given) : given;
+  const breaker = new Breaker(clock);
+  const kv = guardedKv(opened, breaker);
   const store = new KvRoomStore(kv, clock);
   await store.join();
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
@@ -186,7 +189,12 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     maxSession: config.maxSession ?? MAX_SESSION,
   });
-  const census = () => ({ connections: connections.size, rooms: rooms.size, ...rooms.load });
+  const census = () => ({
+    connections: connections.size,
+    rooms: rooms.size,
+    storeIsDown: breaker.isOpen,
+    ...rooms.load,
+  });
   let loading: Promise<Metrics> | undefined;
   // Lazy: it costs a cold start a fifth, and who embeds the service may not want it.
   const metrics = () =>
@@ -228,7 +236,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       await parts.connections.allClosed(deadline - clock.uptime());
       (await loading)?.stop();
       await store.close();
-      if (kv !== given) kv.close();
+      if (opened !== given) opened.close();
       logger.info("stopped");
     },
   };

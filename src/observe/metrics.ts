@@ -19,6 +19,7 @@ const LAG_BUCKETS = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 /** What there is at the moment that somebody asks. */
 export interface Census {
+  storeIsDown: boolean;
   connections: number;
   rooms: number;
   /** Peers that are behind, since they take less than there is for them. */
@@ -83,6 +84,11 @@ export class Metrics {
     gauge("tessera_rooms", "Rooms in memory", () => census().rooms);
     gauge("tessera_slow_peers", "Peers that are behind", () => census().slowPeers);
     gauge("tessera_waiting_messages", "Messages that wait for a commit", () => census().waiting);
+    gauge(
+      "tessera_store_down",
+      "1 while the store fails and is left alone",
+      () => census().storeIsDown ? 1 : 0,
+    );
     count("connections_opened", "Sockets that were opened", () => tally.opened);
     countBy("connections_closed", "Sockets that were closed", "code", tally.closed);
     count("messages_received", "Messages from clients", () => tally.received);

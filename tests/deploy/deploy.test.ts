@@ -62,7 +62,7 @@ Deno.test("K1: the permissions are those of `deno task start`, with paths for fi
 });
 
 Deno.test("K2: each metric in the dashboard is one of ours", async () => {
-  const census = () => ({ connections: 0, rooms: 0, slowPeers: 0, waiting: 0 });
+  const census = () => ({ connections: 0, rooms: 0, storeIsDown: false, slowPeers: 0, waiting: 0 });
   const metrics = new Metrics(new Tally(), census, new FakeClock());
   const ours = new Set(
     [...(await metrics.text()).matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name),

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import * as Y from "yjs";
 import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
 import { Writers } from "../outside/instances.ts";
 import { ServerProcess } from "../outside/server_process.ts";
@@ -78,5 +79,40 @@ testReal(
     await until(() => peers.every((peer) => peer.text.length === 40));
     for (const peer of peers) writers.check(peer.text.toString());
     writers.leave();
+  },
+);
+
+testReal(
+  "O19: a KV server that is gone for longer than anybody waits is left alone, and all comes back by itself",
+  1,
+  async (kv, [server]) => {
+    const alice = await connectPeer(server!, ALICE, "room");
+    await alice.hears("step2");
+    const ready = async () => {
+      const response = await fetch(`${server!.url}/readyz`);
+      await response.body?.cancel();
+      return response.status;
+    };
+    kv.stall();
+    alice.text.insert(0, "written meanwhile");
+    alice.probe(1);
+    assertEquals((await alice.isClosed()).code, 1013);
+    assert(!alice.heard.includes("ack 1"));
+    assertEquals(await ready(), 503);
+    const refused = await fetch(`${server!.url}/xrpc/chat.roomy.v0.sync.getTicket`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${DEV_TOKEN}` },
+      body: JSON.stringify({ room: "room", did: ALICE }),
+    });
+    assertEquals([refused.status, refused.headers.get("retry-after")], [503, "5"]);
+    assertEquals((await refused.json()).error, "StoreUnavailable");
+
+    kv.goOn();
+    await until(async () => await ready() === 200);
+    const again = await connectPeer(server!, ALICE, "room");
+    again.sendUpdate(Y.encodeStateAsUpdate(alice.doc));
+    again.probe(2);
+    await again.hears("ack 2");
+    again.leave();
   },
 );
