@@ -25,6 +25,8 @@ export function errorAnswer(error: unknown, realm: string): Response {
   if (error.retryAfter !== undefined) {
     response.headers.set("retry-after", String(error.retryAfter));
   }
+  // https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9: a proxy closes its line then (Deno does not).
+  if (error.status === 408) response.headers.set("connection", "close");
   if (error.status === 401) {
     // https://www.rfc-editor.org/rfc/rfc6750#section-3: no error code when nothing was brought.
     const detail = error.name === "AuthMissing" ? "" : `, error="invalid_token"`;

@@ -1,11 +1,18 @@
+import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
 
 /** Our largest input is a room's name and a DID; 16 KiB is far beyond that, even if all of it is escaped. */
 const MAX_BYTES = 16 * 1024;
 
-/** Reads a JSON body; undefined when it is no JSON. @throws {Refusal} PayloadTooLarge */
-export async function readJson(request: Request): Promise<unknown> {
-  const text = new TextDecoder().decode(await readBytes(request));
+/** So long a body may take, in ms: that is a telephone line's pace, and nobody's who means it. */
+const DEADLINE = 5_000;
+
+/**
+ * Reads a JSON body; undefined when it is no JSON.
+ * @throws {Refusal} PayloadTooLarge, RequestTimeout
+ */
+export async function readJson(request: Request, clock: Clock): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBytes(request, clock));
   try {
     return JSON.parse(text);
   } catch {
@@ -13,15 +20,28 @@ export async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
+async function readBytes({ body }: Request, clock: Clock): Promise<Uint8Array> {
+  const reader = body?.getReader();
+  let isLate = false;
+  const cancel = clock.after(DEADLINE, () => {
+    isLate = true;
+    reader?.cancel().catch(() => {}); // its sender went away just now
+  });
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > MAX_BYTES) {
-      throw new Refusal("PayloadTooLarge", 413, `The body may have at most ${MAX_BYTES} bytes.`);
+  try {
+    for (let part = await reader?.read(); part?.value; part = await reader!.read()) {
+      bytes += part.value.length;
+      if (bytes > MAX_BYTES) {
+        throw new Refusal("PayloadTooLarge", 413, `The body may have at most ${MAX_BYTES} bytes.`);
+      }
+      chunks.push(part.value);
     }
-    chunks.push(chunk);
+  } finally {
+    cancel();
+  }
+  if (isLate) {
+    throw new Refusal("RequestTimeout", 408, `The body took more than ${DEADLINE / 1_000} s.`);
   }
   const whole = new Uint8Array(bytes);
   let filled = 0;

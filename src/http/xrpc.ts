@@ -19,7 +19,10 @@ export type Method<Input> = (invocation: Invocation<Input>, parts: Parts) => Pro
 export function procedure<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
     // Read before it is known who calls, since with a development token that is for the body to say.
-    const body = await readJson(exchange.request) as { did?: unknown } | null | undefined;
+    const body = await readJson(exchange.request, parts.clock) as
+      | { did?: unknown }
+      | null
+      | undefined;
     const caller = await authenticate(name, exchange, parts, body?.did);
     if (body === undefined) throw new Refusal("InvalidRequest", 400, "The body must be JSON.");
     const nsid = `${parts.face.nsidPrefix}.${name}`;

@@ -261,6 +261,22 @@ Deno.test("H15: while the store does not answer, a call is told so within ten se
   stall.resolve();
 });
 
+Deno.test("H16: a body that does not come is waited for five seconds, whoever sends it", async () => {
+  await using it = await startService();
+  await it.service.ready;
+  let drips = 0;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      controller.enqueue(new TextEncoder().encode(" "));
+      if (++drips > 3) await new Promise(() => {});
+    },
+  });
+  const answer = it.call(GET_TICKET, { method: "POST", body });
+  await until(() => drips > 3);
+  it.clock.advance(5_000);
+  assertEquals(await errorOf(await answer), [408, "RequestTimeout"]);
+});
+
 Deno.test("H15: what fails while the store does is its fault, and said so", async () => {
   await using it = await startService({
     auth: { authenticate: () => Promise.reject(new Error("the store failed")) },

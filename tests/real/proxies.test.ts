@@ -58,10 +58,25 @@ async function tryProxy(
     bob.leave();
     const calls = server.log.filter((line) => line.includes("getTicket"));
     assert(calls.length > 0 && calls.every((line) => JSON.parse(line).address === "127.0.0.1"));
+    await dripTo(port);
   } finally {
     proxy.kill();
     await proxy.status;
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Sends the head of a request, a letter each second: resolves when it is cut off. */
+async function dripTo(port: number): Promise<void> {
+  using line = await Deno.connect({ hostname: "127.0.0.1", port });
+  await line.write(new TextEncoder().encode("GET / HTTP/1.1\r\nhost: x\r\nx-drip: "));
+  const dripping = setInterval(() => line.write(new Uint8Array([97])).catch(() => {}), 1_000);
+  try {
+    while (await line.read(new Uint8Array(1_000)) !== null);
+  } catch {
+    // It was cut off, and not gently.
+  } finally {
+    clearInterval(dripping);
   }
 }
 

@@ -12,7 +12,10 @@ function testReal(rule: string, body: (program: string) => Promise<void>): void 
 testReal(
   "O18: five hundred sockets for a minute, odd ones, two stalls and a restart: nothing acknowledged is lost",
   async (program) => {
-    const report = await soak({ program, sockets: 500, duration: 60_000, say: () => {} });
+    const report = await soak({
+      ...{ program, sockets: 500, duration: 60_000, pace: 2_000 },
+      say: () => {},
+    });
     const { missing, errors, edits, acknowledged, p99, rss } = report;
     assertEquals([missing, errors], [[], []]);
     assert(acknowledged > edits / 2, `${acknowledged} of ${edits} edits were acknowledged`);

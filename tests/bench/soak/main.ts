@@ -1,4 +1,4 @@
-/** `deno task soak [--sockets 10000] [--minutes 10]`: see soak.ts. */
+/** `deno task soak [--sockets 10000] [--minutes 10] [--pace 2]`, the pace in seconds: see soak.ts. */
 import { parseArgs } from "node:util";
 import { findKvServer } from "../../real/kv_server.ts";
 import { soak } from "./soak.ts";
@@ -8,6 +8,7 @@ const { values } = parseArgs({
   options: {
     sockets: { type: "string", default: "10000" },
     minutes: { type: "string", default: "10" },
+    pace: { type: "string", default: "2" },
   },
 });
 
@@ -17,6 +18,7 @@ const report = await soak({
   program,
   sockets: Number(values.sockets),
   duration: Number(values.minutes) * 60_000,
+  pace: Number(values.pace) * 1_000,
   say: console.log,
 });
 const { missing, errors, rss, ...numbers } = report;

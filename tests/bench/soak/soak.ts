@@ -9,9 +9,6 @@ import { Histogram } from "../histogram.ts";
 /** A room for so many sockets. */
 const SOCKETS_A_ROOM = 10;
 
-/** Each socket does something so often, in ms. */
-const PACE = 2_000;
-
 /** One socket in so many takes nothing, and one sends rubbish. */
 const ODD_ONE_IN = 100;
 
@@ -21,6 +18,8 @@ export interface SoakOptions {
   sockets: number;
   /** In ms. */
   duration: number;
+  /** Each socket does something so often, in ms. */
+  pace: number;
   /** Called with what is going on. */
   say(words: string): void;
 }
@@ -39,6 +38,8 @@ export interface SoakReport {
   p99: number;
   /** Memory of the process after the restart: at first, at last, and its slope, in MB and MB a minute. */
   rss: { first: number; last: number; slope: number };
+  /** What all documents come to at the end, as updates, in MB: memory holds some times that. */
+  documents: number;
 }
 
 /** A client that comes back whenever its line is closed, and writes words of its own. */
@@ -155,7 +156,9 @@ async function misbehave(world: World, chance: Chance, n: number, over: () => bo
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Many clients for a long time, some odd ones, a store that stalls twice, and a restart in the middle. */
-export async function soak({ program, sockets, duration, say }: SoakOptions): Promise<SoakReport> {
+export async function soak(
+  { program, sockets, duration, pace, say }: SoakOptions,
+): Promise<SoakReport> {
   await using kv = await KvServer.start(program);
   const start = () =>
     ServerProcess.start({
@@ -186,10 +189,10 @@ export async function soak({ program, sockets, duration, say }: SoakOptions): Pr
   const over = () => passed() > duration;
 
   const living = soakers.map(async (soaker) => {
-    await pause(chance.below(PACE * 2));
+    await pause(chance.below(pace * 2));
     while (!over()) {
       await soaker.act(chance);
-      await pause(PACE / 2 + chance.below(PACE));
+      await pause(pace / 2 + chance.below(pace));
     }
   });
   const odd = Array.from(
@@ -232,6 +235,7 @@ export async function soak({ program, sockets, duration, say }: SoakOptions): Pr
 
   say("what is stored is held against what was acknowledged");
   const missing: string[] = [];
+  let bytes = 0;
   for (let n = 0; n < sockets; n += SOCKETS_A_ROOM) {
     const inRoom = soakers.slice(n, n + SOCKETS_A_ROOM);
     const { room } = inRoom[0]!;
@@ -240,6 +244,7 @@ export async function soak({ program, sockets, duration, say }: SoakOptions): Pr
     await new Promise((resolve) => socket.onopen = resolve);
     const judge = new TestPeer("did:web:judge.example").joinOver(socket);
     await judge.hears("step2");
+    bytes += Y.encodeStateAsUpdate(judge.doc).length;
     const words = new Set(judge.doc.getArray<string>("words").toArray());
     missing.push(
       ...inRoom.flatMap(({ acknowledged }) => acknowledged).filter((word) => !words.has(word)),
@@ -259,6 +264,7 @@ export async function soak({ program, sockets, duration, say }: SoakOptions): Pr
     p50: world.latency.percentile(0.5),
     p99: world.latency.percentile(0.99),
     rss: trend(samples.slice(samples.length >> 2)),
+    documents: bytes / 2 ** 20,
   };
 }
 
