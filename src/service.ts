@@ -1,4 +1,3 @@
-import "./web/deno_2_5.ts";
 import { randomBytes } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { GrantLibrary, type LibraryTimes } from "./access/grant_library.ts";

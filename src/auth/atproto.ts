@@ -1,3 +1,4 @@
+import "../web/deno_2_5.ts";
 import type { Clock } from "../clock.ts";
 import { DEFAULT_DID_CACHE_TIMES, type DidCacheTimes, KvDidCache } from "../did/did_cache.ts";
 import { didDirectory } from "../did/did_directory.ts";

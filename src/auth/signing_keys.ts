@@ -1,3 +1,4 @@
+import "../web/deno_2_5.ts";
 import type { DidDocument } from "@atproto/identity";
 import type { DidDocuments } from "../did/did_documents.ts";
 import { Refusal } from "../refusal.ts";

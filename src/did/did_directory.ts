@@ -1,3 +1,4 @@
+import "../web/deno_2_5.ts";
 import type { DidDocument, DidPlcResolver, DidWebResolver, Fetch } from "@atproto/identity";
 import { boundedFetch } from "../web/bounded_fetch.ts";
 import { LookupFailure, unusable } from "../web/lookup_failure.ts";

@@ -1,3 +1,4 @@
+import "../web/deno_2_5.ts";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { isAccountDid } from "../did/account_did.ts";

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
+import { connect } from "node:tls";
 import { type Bounds, failureOf, readAnswer } from "./answer.ts";
 import type { BoundedFetch } from "./bounded_fetch.ts";
 import { isHostName } from "./host_name.ts";
@@ -57,12 +58,17 @@ function getPublic(
     host: hostname,
     path: pathname + search,
     port,
-    ca,
-    lookup: guardedLookup(resolve, isAllowed),
-    // Said, because an environment variable could turn it off for the process.
-    rejectUnauthorized: true,
-    // A connection of its own: a pooled one would go round the lookup.
-    agent: false,
+    // A connection of its own: a pooled one would go round the lookup. (Deno 2.5 knows no other way.)
+    createConnection: () =>
+      connect({
+        host: hostname,
+        servername: hostname,
+        port,
+        ca,
+        lookup: guardedLookup(resolve, isAllowed),
+        // Said, because an environment variable could turn it off for the process.
+        rejectUnauthorized: true,
+      }),
     headers: { ...headers, "accept-encoding": "identity" },
   });
   const fail = (error: unknown) => answer.reject(failureOf(hostname, error, signal));

@@ -1,3 +1,4 @@
+import "../../src/web/deno_2_5.ts";
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { type DidDocument, DidResolver } from "@atproto/identity";
 import { DEFAULT_DID_CACHE_TIMES as TIMES, KvDidCache } from "../../src/did/did_cache.ts";
