@@ -125,6 +125,7 @@ export function readConfig(
       connectionsPerRoom: data.MAX_CONNECTIONS_PER_ROOM,
       requestsPerAddress: data.REQUESTS_PER_ADDRESS,
       callsPerDid: data.CALLS_PER_DID,
+      requests: data.MAX_REQUESTS,
       verifications: data.MAX_VERIFICATIONS,
       joinDeadline: data.JOIN_DEADLINE,
       messageBytes: data.MAX_MESSAGE,
@@ -265,6 +266,7 @@ const schema = z.object({
   MAX_CONNECTIONS_PER_ROOM: limit("connectionsPerRoom"),
   REQUESTS_PER_ADDRESS: limit("requestsPerAddress"),
   CALLS_PER_DID: limit("callsPerDid"),
+  MAX_REQUESTS: limit("requests"),
   MAX_VERIFICATIONS: limit("verifications"),
   JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),

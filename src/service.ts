@@ -213,6 +213,7 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     metrics,
     metricsToken: config.metricsToken ?? null,
+    maxRequests: limits.requests,
     rates: {
       perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress, clock),
       handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),

@@ -1,8 +1,11 @@
+import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import { faultOf } from "./health.ts";
 import type { Exchange } from "./parts.ts";
+
+const logger = getLogger(["tessera", "http"]);
 
 /** A request is answered by then, in ms: whoever waits for longer has given up, and asks again. */
 const DEADLINE = 10_000;
@@ -42,5 +45,7 @@ export function noAnswer(): Refusal {
 /** An error that nobody foresaw is that of a store that does not answer, if it does not. */
 export async function blame(error: unknown, store: RoomStore, clock: Clock): Promise<unknown> {
   if (error instanceof Refusal) return error;
-  return await faultOf(store, clock, SIGN_OF_LIFE) === null ? error : noAnswer();
+  if (await faultOf(store, clock, SIGN_OF_LIFE) === null) return error;
+  logger.warn("a request failed, and the store does not answer: {error}", { error });
+  return noAnswer();
 }

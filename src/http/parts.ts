@@ -45,6 +45,8 @@ export interface Parts {
   metrics: () => Promise<Metrics>;
   /** Who may see the metrics; null for nobody. */
   metricsToken: string | null;
+  /** How many requests are answered at once. */
+  maxRequests: number;
   /** How often one may ask. */
   rates: { perAddress: RateLimit; handshakesPerDid: RateLimit };
 }

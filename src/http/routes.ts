@@ -85,12 +85,18 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     throw new Refusal("NotFound", 404, "There is nothing at this address.");
   });
 
+  let underWay = 0;
   return async (exchange) => {
     const { request } = exchange;
     const begun = parts.clock.uptime();
     const route = () => router.fetch(request as unknown as IRequest, exchange);
-    const response = await overLimit(exchange, parts) ??
-      await inTime(exchange, parts.clock, route).catch((error) => refuse(error, exchange, parts));
+    const refusal = overLimit(exchange, underWay, parts);
+    underWay++;
+    const answer = refusal === null
+      ? inTime(exchange, parts.clock, route)
+      : Promise.reject(refusal);
+    const response = await answer.catch((error) => refuse(error, exchange, parts));
+    underWay--;
     parts.tally.answers.add(String(response.status));
     note(exchange, response.status, parts.clock.uptime() - begun);
     if (response.status === 101) return response;
@@ -109,25 +115,36 @@ function note({ request, url, address, id, found }: Exchange, status: number, to
   else logger.info("{method} {path} {status} in {took} ms", event);
 }
 
+/** When to come back if too much is under way, in seconds: what is will be over by then. */
+const BUSY_RETRY = 5;
+
 /** Who watches over the service does so from one address, and is not to be told otherwise. */
 const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
-/** The answer to an address that has asked too often; null for others. */
-async function overLimit(exchange: Exchange, parts: Parts): Promise<Response | null> {
-  const { url, address } = exchange;
+/** Why a request is not looked at: its address has asked too often, or too many are under way. */
+function overLimit(
+  { url, address }: Exchange,
+  underWay: number,
+  { rates, maxRequests }: Parts,
+): Refusal | null {
   if (UNLIMITED.has(url.pathname)) return null;
   try {
-    parts.rates.perAddress.spend(networkOf(address));
-    return null;
+    rates.perAddress.spend(networkOf(address));
   } catch (error) {
-    return await refuse(error, exchange, parts);
+    if (error instanceof Refusal) return error;
+    throw error;
   }
+  if (underWay < maxRequests) return null;
+  const words = "Too much is asked of this service just now. Come back in a moment.";
+  return new Refusal("TooBusy", 503, words, { retryAfter: BUSY_RETRY, limit: "requests" });
 }
 
 /** The answer to a request that fails, and a note of it. */
 async function refuse(thrown: unknown, { found }: Exchange, parts: Parts): Promise<Response> {
   const { face, tally, store, clock } = parts;
-  const error = await blame(thrown, store, clock);
+  // What comes too late for the store is not the store's fault.
+  const isOurs = parts.stopping && !(thrown instanceof Refusal);
+  const error = isOurs ? stopping() : await blame(thrown, store, clock);
   found.error = error instanceof Refusal ? error.name : "InternalServerError";
   tally.errors.add(found.error);
   if (error instanceof Refusal && error.limit !== undefined) tally.limits.add(error.limit);

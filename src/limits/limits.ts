@@ -7,6 +7,8 @@ export interface Limits {
   connectionsPerDid: number;
   connectionsPerAddress: number;
   connectionsPerRoom: number;
+  /** Requests that are being answered at once. */
+  requests: number;
   /** Requests a minute from one address, whatever they ask for and however they are answered. */
   requestsPerAddress: number;
   /** Proven calls a minute of one DID, and as many handshakes. */
@@ -41,6 +43,8 @@ export const DEFAULT_LIMITS: Limits = {
   connectionsPerAddress: 2_000,
   // A keystroke goes to them all.
   connectionsPerRoom: 2_000,
+  // Four seconds of a KV server's work, ten times that of a file's: who has waited for longer has given up.
+  requests: 1_000,
   // An office is hundreds of people behind one address; 100 calls a second cost 7 % of a core.
   requestsPerAddress: 6_000,
   // A browser with 20 documents that reconnect needs 20 at once; ten a second, every second, is a loop.

@@ -316,7 +316,7 @@ Deno.test("S27: a store that takes fewer checks in a commit than the embedded on
       };
     },
   });
-  const commits = new GroupCommit(strict);
+  const commits = new GroupCommit(strict, { lanes: 3 }); // several find it out at once
   const commit = (n: number) =>
     commits.commit({
       subject: String(n),
@@ -324,9 +324,39 @@ Deno.test("S27: a store that takes fewer checks in a commit than the embedded on
       sets: [{ key: ["n", n], value: n }],
       bytes: 10,
     });
-  const stamps = await Promise.all(Array.from({ length: 95 }, (_, n) => commit(n)));
-  assertEquals(stamps.filter((stamp) => stamp !== null).length, 95);
-  assertEquals((await keys(kv, ["n"])).length, 95);
+  const stamps = await Promise.all(Array.from({ length: 495 }, (_, n) => commit(n)));
+  assertEquals(stamps.filter((stamp) => stamp !== null).length, 495);
+  assertEquals((await keys(kv, ["n"])).length, 495);
   assertEquals(largest, 10);
   kv.close();
+});
+
+Deno.test("S29: tickets are committed several groups at once, as soon as a whole group waits, and no more", async () => {
+  using kv = await Deno.openKv(":memory:");
+  let [underWay, most] = [0, 0];
+  const held = Promise.withResolvers<void>();
+  const hooked = hookedKv(kv, {
+    beforeCommit: () => (most = Math.max(most, ++underWay), held.promise),
+    afterCommit: () => void underWay--,
+  });
+  const commits = new GroupCommit(hooked, { lanes: 3 });
+  const commit = (n: number) =>
+    commits.commit({
+      subject: `${n}`,
+      checks: [{ key: ["n", n], versionstamp: null }],
+      sets: [{ key: ["n", n], value: n }],
+      bytes: 10,
+    });
+  const all = Array.from({ length: 99 }, (_, n) => commit(n));
+  await settle();
+  assertEquals(underWay, 1);
+  all.push(...Array.from({ length: 99 }, (_, n) => commit(100 + n)));
+  await settle();
+  assertEquals(underWay, 1, "less than a group waits");
+  all.push(...Array.from({ length: 500 }, (_, n) => commit(200 + n)));
+  await settle();
+  assertEquals(underWay, 3);
+  held.resolve();
+  assert((await Promise.all(all)).every((versionstamp) => versionstamp !== null));
+  assertEquals([most, underWay], [3, 0]);
 });

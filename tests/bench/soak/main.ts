@@ -22,7 +22,8 @@ const report = await soak({
   say: console.log,
 });
 const { missing, errors, rss, ...numbers } = report;
-console.log({ ...numbers, missing: missing.length, errors: errors.slice(0, 10) });
+console.log({ ...numbers, missing: missing.length, errors: errors.length });
+for (const error of errors.slice(0, 3)) console.log(error.slice(0, 500));
 console.log(
   `memory: ${rss.first.toFixed(0)} MB, then ${rss.last.toFixed(0)} MB: ` +
     `${rss.slope.toFixed(1)} MB a minute`,

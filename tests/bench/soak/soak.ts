@@ -239,10 +239,14 @@ export async function soak(
   for (let n = 0; n < sockets; n += SOCKETS_A_ROOM) {
     const inRoom = soakers.slice(n, n + SOCKETS_A_ROOM);
     const { room } = inRoom[0]!;
-    const ticket = await getTicket(server.url, "did:web:judge.example", room);
+    const judge = new TestPeer(`did:web:judge${n}.example`); // one would come too often
+    const ticket = await getTicket(server.url, judge.did, room);
     const socket = new WebSocket(`${server.socketUrl}/sync/${room}`, ["authorization", ticket]);
-    await new Promise((resolve) => socket.onopen = resolve);
-    const judge = new TestPeer("did:web:judge.example").joinOver(socket);
+    await new Promise((resolve, reject) => {
+      socket.onopen = resolve;
+      socket.onerror = reject;
+    });
+    judge.joinOver(socket);
     await judge.hears("step2");
     bytes += Y.encodeStateAsUpdate(judge.doc).length;
     const words = new Set(judge.doc.getArray<string>("words").toArray());
