@@ -10,14 +10,13 @@ import {
   type Premise,
   PremiseError,
   RoomDeletedError,
-  type RoomLog,
   type RoomStore,
 } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
 import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
-import { Document, isEmpty, PoisonedError, readStateVector } from "./document.ts";
+import { isEmpty, PoisonedError, readStateVector } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
 import {
   awarenessFrame,
@@ -31,27 +30,15 @@ import {
 import { Member } from "./member.ts";
 import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import type { Peer } from "./peer.ts";
-import { applyInTurns, inTurns, Portion } from "./portion.ts";
+import { inTurns } from "./portion.ts";
 import { NOBODY } from "./presence.ts";
 import { Rights } from "./rights.ts";
 import { type PresenceRules, RoomPresence } from "./room_presence.ts";
 import { Slices } from "./slices.ts";
+import { StoredDocument } from "./stored_document.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
 
 const logger = getLogger(["tessera", "sync"]);
-
-/** Waits between the tries of a commit that fails, in ms: about 8 s in all, longer than a store's hiccup. */
-const COMMIT_RETRIES = [50, 100, 200, 400, 800, 1_600, 2_400, 2_400];
-
-/**
- * When the log is folded into a snapshot: once reading it back would cost about half as much as
- * reading the document, and not before it would be felt at all. An entry costs as much to read as
- * some 512 bytes.
- */
-const COMPACT_BYTES = 256 * 1024;
-const COMPACT_ENTRY_BYTES = 512;
-/** After a compaction that failed, in ms: it hurts nobody to wait, and a sick store gains from it. */
-const COMPACT_RETRY = 60_000;
 
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
@@ -63,9 +50,6 @@ const LARGE_BYTES = 8;
 const CAST_OUT_MS = 1_000;
 const FULL = "The document is as large as one may be.";
 const NO_ACCESS = "you have no access any more";
-
-/** What trying again does not mend. */
-const IS_FINAL = [DamagedRoomError, RoomDeletedError, PremiseError];
 
 /** One connection's place in a room. */
 export interface Seat {
@@ -116,15 +100,11 @@ export class Room {
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
   readonly #presence: RoomPresence;
-  #log: RoomLog;
-  #document: Document | null = null;
+  readonly #stored: StoredDocument;
   readonly #doubt = new Doubt();
   readonly #arrivals = new Arrivals((member) => this.#doubt.isAbout(member));
-  readonly #portion: Portion;
   /** The loop that empties `#arrivals`, while it runs. */
   #running: Promise<void> | null = null;
-  #compacting = false;
-  #compactNotBefore = 0;
   readonly #unwatch: () => void;
   /** Something was changed elsewhere while nobody was here to see it. */
   #stale = false;
@@ -142,11 +122,10 @@ export class Room {
     this.#onDamage = onDamage;
     this.#maxBytes = maxBytes;
     this.#tally = tally;
-    this.#portion = new Portion(clock, portion);
     this.#broadcast = new Broadcast({
       clock,
       members: this.#members,
-      document: () => this.#document!,
+      document: () => this.#stored.document,
       isCommitting: () => this.#running !== null,
       onDrained: (member) => this.#presence.showAgain(member),
       onStuck: (member) => this.#expel(member, "too slow", Close.TRY_AGAIN),
@@ -161,14 +140,14 @@ export class Room {
       tally,
       onFull: () => this.#broadcast.pumpSoon(),
     });
-    this.#log = store.log(name);
+    this.#stored = new StoredDocument({ name, store, clock, tally, portion });
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
 
   /** Nobody is here and nothing is under way: the room may be forgotten. */
   get idle(): boolean {
     const nothingWaits = this.#running === null && this.#arrivals.length === 0;
-    return this.#members.size === 0 && nothingWaits && !this.#compacting;
+    return this.#members.size === 0 && nothingWaits && !this.#stored.isCompacting;
   }
 
   /** The room lets nobody in any more. */
@@ -253,7 +232,7 @@ export class Room {
    */
   keepAlive(): void {
     for (const member of this.#members) {
-      if (this.#document !== null) this.#askToFill(member);
+      if (this.#stored.isLoaded) this.#askToFill(member);
       if (member.silence >= SILENCE_MS) member.send(awarenessFrame(NOBODY));
     }
     this.#broadcast.forgetOld();
@@ -278,7 +257,7 @@ export class Room {
       case "step2":
       case "update": {
         const { update } = frame;
-        const isLarge = update.length > LARGE_BYTES * this.#portion.most;
+        const isLarge = update.length > LARGE_BYTES * this.#stored.portion.most;
         const read = isLarge ? null : this.#sliced(outline(update));
         const whole = frame.type === "step2";
         return this.#take({
@@ -305,7 +284,7 @@ export class Room {
   }
 
   #sliced(outline: Outline): Update["read"] {
-    const slices = new Slices(outline, (deletion) => this.#document!.deletion(deletion));
+    const slices = new Slices(outline, (deletion) => this.#stored.document.deletion(deletion));
     return { reach: outline.reach, slices };
   }
 
@@ -322,19 +301,19 @@ export class Room {
 
   async #run(): Promise<void> {
     try {
-      this.#document ??= await this.#load(this.#log);
+      await this.#stored.load();
       while (!this.#arrivals.mustAllWait) {
         // The runtime hands over one frame at a time. Without this, the first of a burst would be
         // committed and broadcast alone: that halved what a busy room delivers.
         await this.#clock.turn();
         await this.#readLarge();
-        const { weight } = this.#portion;
+        const { weight } = this.#stored.portion;
         const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
         for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
         this.#broadcast.pumpIfDue();
-        await this.#compactIfDue();
+        await this.#stored.compactIfDue(() => this.#tellIfIdle());
       }
     } catch (error) {
       this.#giveUp(error);
@@ -378,8 +357,7 @@ export class Room {
   }
 
   get #isFull(): boolean {
-    const { snapshotBytes, bytes } = this.#log.size;
-    return snapshotBytes + bytes >= this.#maxBytes;
+    return this.#stored.bytes >= this.#maxBytes;
   }
 
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
@@ -444,43 +422,16 @@ export class Room {
 
   /** Merges what other instances have stored, and shows it. */
   async #catchUp(): Promise<void> {
-    const missed = await this.#persistently(() => this.#log.pull());
-    await this.#merge(missed);
+    await this.#merge(await this.#stored.pull());
   }
 
-  async #merge(stored: Uint8Array[]): Promise<void> {
-    if (stored.length === 0) return;
-    const document = this.#document!;
-    for await (const news of applyInTurns(this.#clock, this.#portion, document, stored)) {
-      this.#broadcast.publish(news);
-    }
-    if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
-  }
-
-  /** The document as a log has it that was not read yet. */
-  async #load(log: RoomLog): Promise<Document> {
-    const document = new Document();
-    const stored = await log.pull();
-    try {
-      const portions = applyInTurns(this.#clock, this.#portion, document, stored);
-      while (!(await portions.next()).done);
-    } catch (error) {
-      if (!(error instanceof PoisonedError || error instanceof MalformedUpdateError)) throw error;
-      throw new DamagedRoomError(this.name, "something in it cannot be applied");
-    }
-    if (document.dropPending()) throw new DamagedRoomError(this.name, "its log has a gap");
-    return document;
+  async #merge(others: Uint8Array[]): Promise<void> {
+    for await (const news of this.#stored.merge(others)) this.#broadcast.publish(news);
   }
 
   /** Builds the document anew, and shows what the store had more of than the document that was there. */
-  async #reload(): Promise<void> {
-    const missed = await this.#log.pull();
-    const log = this.#store.log(this.name);
-    const document = await this.#load(log);
-    // It fails if the room was deleted meanwhile: then what was read is not what was shown so far.
-    missed.push(...await this.#log.pull());
-    this.#document = document;
-    this.#log = log; // which goes on from where the document was read
+  async #rebuild(): Promise<void> {
+    const missed = await this.#stored.rebuild();
     // Together: whoever falls behind with it has all that the document holds by then.
     if (missed.length > 0) this.#broadcast.publish(mergeUpdates(missed));
   }
@@ -488,10 +439,10 @@ export class Room {
   /** Applies slices of updates together, and makes what is new in them durable, then visible. */
   async #commit(updates: Update[]): Promise<void> {
     if (updates.length === 0) return;
-    const document = this.#document!;
+    const { document } = this.#stored;
     let news: Uint8Array | null;
     try {
-      news = this.#portion.apply(document, updates.map(({ slice }) => slice!));
+      news = this.#stored.apply(updates.map(({ slice }) => slice!));
     } catch (error) {
       if (!(error instanceof PoisonedError)) throw error;
       return await this.#commitOneByOne(updates, error);
@@ -520,7 +471,7 @@ export class Room {
       if (this.#closed || !all.every(({ rights }) => rights.mayWrite)) return null;
       const premise = all.some(({ premise }) => premise !== null) ? this.#doubt.premise : undefined;
       try {
-        return await this.#persistently(() => this.#log.append(update, premise));
+        return await this.#stored.append(update, premise);
       } catch (error) {
         if (!(error instanceof PremiseError)) throw error;
         this.#doubt.refute(premise);
@@ -531,7 +482,7 @@ export class Room {
   /** Somebody has lost the right to write what the document holds already. Starts again from the store. */
   async #commitAllowed(updates: Update[]): Promise<void> {
     if (this.#closed) return;
-    await this.#reload();
+    await this.#rebuild();
     await this.#commit(updates.filter((update) => this.#isStillAllowed(update)));
   }
 
@@ -544,7 +495,7 @@ export class Room {
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */
   async #commitOneByOne(updates: Update[], error: PoisonedError): Promise<void> {
-    await this.#reload();
+    await this.#rebuild();
     if (updates.length > 1) {
       for (const update of updates) if (this.#isStillAllowed(update)) await this.#commit([update]);
       return;
@@ -560,24 +511,6 @@ export class Room {
     this.#expel(member, error.message);
   }
 
-  /** Does something with the store, again and again if need be. */
-  async #persistently<T>(operation: () => Promise<T>): Promise<T> {
-    for (const wait of COMMIT_RETRIES) {
-      try {
-        return await operation();
-      } catch (error) {
-        if (IS_FINAL.some((kind) => error instanceof kind)) throw error;
-        this.#tally.storeFailures++;
-        logger.warn("the store failed {room}, and is tried again: {error}", {
-          room: this.name,
-          error,
-        });
-        await new Promise<void>((resolve) => this.#clock.after(wait, resolve));
-      }
-    }
-    return await operation();
-  }
-
   /** Answers what came with a batch, now that the batch is durable. */
   #answer(arrival: Exclude<Arrival, { type: "changed" }>): void {
     const { member } = arrival;
@@ -586,7 +519,7 @@ export class Room {
       case "joined":
         // Without this, what the peer wrote offline would never come up. A reader's may not.
         if (member.rights.mayWrite) {
-          member.send(step1Frame(this.#document!.stateVector()));
+          member.send(step1Frame(this.#stored.document.stateVector()));
         }
         return this.#presence.greetSoon(member);
       case "castOut":
@@ -603,32 +536,16 @@ export class Room {
   #answerUpdate({ member, read, isTorn, whole }: Update): void {
     const { slices, reach } = read!;
     if (!slices.done) return;
-    if (isTorn && !this.#document!.covers(reach)) {
+    if (isTorn && !this.#stored.document.covers(reach)) {
       member.noteGap(reach);
       this.#askToFill(member);
     } else if (whole) {
-      member.noteWhole(this.#document!);
+      member.noteWhole(this.#stored.document);
     }
   }
 
   #askToFill(member: Member): void {
-    member.askToFill(this.#document!, this.#broadcast.version);
-  }
-
-  async #compactIfDue(): Promise<void> {
-    const { snapshotBytes, entries, bytes } = this.#log.size;
-    const weight = bytes + entries * COMPACT_ENTRY_BYTES;
-    if (weight < Math.max(COMPACT_BYTES, snapshotBytes / 2)) return;
-    if (this.#compacting || this.#clock.uptime() < this.#compactNotBefore) return;
-    this.#compacting = true;
-    const snapshot = await inTurns(this.#clock, this.#document!.stateInSteps());
-    this.#log.compact(snapshot).catch((error) => {
-      this.#compactNotBefore = this.#clock.uptime() + COMPACT_RETRY;
-      logger.error("compacting {room} failed: {error}", { room: this.name, error });
-    }).finally(() => {
-      this.#compacting = false;
-      this.#tellIfIdle();
-    });
+    member.askToFill(this.#stored.document, this.#broadcast.version);
   }
 
   /** An edit may turn out to be bad when its sender has long gone. */

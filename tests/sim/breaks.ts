@@ -23,8 +23,8 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   },
   {
     name: "skip the load gate",
-    file: "src/sync/room.ts",
-    replace: "this.#document ??= await this.#load(this.#log);",
+    file: "src/sync/stored_document.ts",
+    replace: "this.#document ??= await this.#read(this.#log);",
     by: "this.#document ??= new Document();",
   },
   {
@@ -36,7 +36,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "acknowledge an update with a gap",
     file: "src/sync/room.ts",
-    replace: "if (isTorn && !this.#document!.covers(reach)) {",
+    replace: "if (isTorn && !this.#stored.document.covers(reach)) {",
     by: "if (false) {",
   },
   {
@@ -48,12 +48,12 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "leave the document spoilt by a bad update",
     file: "src/sync/room.ts",
-    replace: "    await this.#reload();\n    if (updates.length > 1)",
+    replace: "    await this.#rebuild();\n    if (updates.length > 1)",
     by: "    if (updates.length > 1)",
   },
   {
     name: "fold the log into an empty snapshot",
-    file: "src/sync/room.ts",
+    file: "src/sync/stored_document.ts",
     replace: "this.#log.compact(snapshot)",
     by: "this.#log.compact(new Document().state())",
   },
@@ -95,7 +95,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   },
   {
     name: "commit whatever has changed since roles were asked for",
-    file: "src/sync/room.ts",
+    file: "src/sync/stored_document.ts",
     replace: "this.#log.append(update, premise)",
     by: "this.#log.append(update)",
   },
@@ -108,7 +108,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   {
     name: "keep what was refused in the document",
     file: "src/sync/room.ts",
-    replace: "    await this.#reload();\n    await this.#commit(updates.filter",
+    replace: "    await this.#rebuild();\n    await this.#commit(updates.filter",
     by: "    await this.#commit(updates.filter",
   },
   {
@@ -126,7 +126,7 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   },
   {
     name: "go on with the old log under a document that was read anew",
-    file: "src/sync/room.ts",
+    file: "src/sync/stored_document.ts",
     replace: "    this.#log = log; //",
     by: "    //",
   },
