@@ -23,7 +23,11 @@ export interface IssuedTicket {
 
 interface StoredGrant {
   grant: Grant;
+  /** By the clock on the wall, for whoever redeems it. */
   expiresAt: number;
+  /** By the uptime of who has issued it, for itself: nobody can set that back. */
+  issuer: string;
+  expiresAtUptime: number;
 }
 
 /** A ticket is good for one handshake, which follows at once: 30 s is a slow network's worth. */
@@ -42,6 +46,7 @@ const LANES = 8;
 /** Single-use tickets in KV, where only their hashes lie. */
 export class Tickets {
   readonly #commits: GroupCommit;
+  readonly #id = randomBytes(9).toString("base64url");
 
   constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {
     this.#commits = new GroupCommit(kv, { lanes: LANES });
@@ -51,7 +56,8 @@ export class Tickets {
   async issue(grant: Grant): Promise<IssuedTicket> {
     const ticket = randomBytes(TICKET_BYTES).toString("base64url");
     const expiresAt = this.clock.now() + TICKET_TTL;
-    const stored: StoredGrant = { grant, expiresAt };
+    const expiresAtUptime = this.clock.uptime() + TICKET_TTL;
+    const stored: StoredGrant = { grant, expiresAt, issuer: this.#id, expiresAtUptime };
     // KV only promises not to expire a key earlier; `redeem` looks at the time itself.
     const set = { key: ticketKey(ticket), value: stored, expireIn: 2 * TICKET_TTL };
     await this.#commits.commit({ subject: ticket, checks: [], sets: [set], bytes: STORED_BYTES });
@@ -69,8 +75,13 @@ export class Tickets {
     if (entry.value === null) throw noTicket(ticket);
     const sets = [{ key, value: undefined }];
     const taken = await this.#commits.commit({ subject: ticket, checks: [entry], sets, bytes: 0 });
-    if (taken === null || entry.value.expiresAt <= this.clock.now()) throw noTicket(ticket);
+    if (taken === null || this.#isOver(entry.value)) throw noTicket(ticket);
     return entry.value.grant;
+  }
+
+  #isOver({ issuer, expiresAt, expiresAtUptime }: StoredGrant): boolean {
+    if (issuer === this.#id) return expiresAtUptime <= this.clock.uptime();
+    return expiresAt <= this.clock.now();
   }
 }
 

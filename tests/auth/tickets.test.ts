@@ -55,3 +55,24 @@ Deno.test("T4: a ticket is good for 30 seconds by our own clock", async () => {
   it.clock.advance(1);
   await refused(it.tickets.redeem(late.ticket));
 });
+
+Deno.test("T4: a clock that is set back revives no ticket, and one that is set on ends none", async () => {
+  using it = await press();
+  const [late, early] = [await it.tickets.issue(GRANT), await it.tickets.issue(GRANT)];
+  it.clock.set(60 * 60_000);
+  await it.tickets.redeem(early.ticket);
+  it.clock.advance(TICKET_TTL);
+  it.clock.set(-2 * 60 * 60_000);
+  await refused(it.tickets.redeem(late.ticket));
+});
+
+Deno.test("T4: a ticket is good for 30 seconds on another instance too, by its own clock", async () => {
+  using it = await press();
+  const elsewhere = new FakeClock();
+  const other = new Tickets(it.kv, elsewhere);
+  const [early, late] = [await it.tickets.issue(GRANT), await it.tickets.issue(GRANT)];
+  elsewhere.advance(TICKET_TTL - 1);
+  await other.redeem(early.ticket);
+  elsewhere.advance(1);
+  await refused(other.redeem(late.ticket));
+});
