@@ -23,8 +23,9 @@ export interface Tool {
 /** Runs a tool, and exits. */
 export async function runTool({ usage, creates, run }: Tool): Promise<never> {
   try {
-    using kv = await openStore(creates ?? false);
-    Deno.exitCode = await run(kv);
+    const kv = await openStore(creates ?? false);
+    // Not `using`: Deno 2.5 does not find how to dispose of what stands behind a proxy.
+    Deno.exitCode = await run(kv).finally(() => kv.close());
   } catch (error) {
     console.error(explain(error, usage));
     Deno.exitCode = Exit.cannotRun;
