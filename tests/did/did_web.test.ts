@@ -15,6 +15,16 @@ const DOCUMENT_URL = `https://${HOST}/.well-known/did.json`;
 const authority = await Authority.create();
 const certificate = await authority.issue(HOST);
 
+/** Deno 2.5 trusts no authority of our own: there these tests have no host to ask. */
+const isOld = Deno.version.deno.startsWith("2.5.");
+if (isOld) {
+  console.error("SKIPPED: what a host of did:web answers, which Deno 2.5 cannot be shown.");
+}
+
+function testHost(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ignore: isOld, fn });
+}
+
 /** An https host on this machine, and a fetch that finds it under the name of a public host. */
 class Host implements AsyncDisposable {
   requests: { line: string; headers: Headers }[] = [];
@@ -108,14 +118,17 @@ function endless(pause = 0, cancel?: () => void): ReadableStream<Uint8Array> {
   });
 }
 
-Deno.test("F1: the document comes from https://<host>/.well-known/did.json, by a name resolved once", async () => {
-  await using host = new Host(() => Response.json({ id: `did:web:${HOST}` }));
-  assertEquals(await (await host.fetch()).json(), { id: `did:web:${HOST}` });
-  const [request] = host.requests;
-  assertEquals(request?.line, "GET /.well-known/did.json");
-  assertEquals(request?.headers.get("host")?.split(":")[0], HOST);
-  assertEquals([host.requests.length, host.resolved], [1, 1]);
-});
+testHost(
+  "F1: the document comes from https://<host>/.well-known/did.json, by a name resolved once",
+  async () => {
+    await using host = new Host(() => Response.json({ id: `did:web:${HOST}` }));
+    assertEquals(await (await host.fetch()).json(), { id: `did:web:${HOST}` });
+    const [request] = host.requests;
+    assertEquals(request?.line, "GET /.well-known/did.json");
+    assertEquals(request?.headers.get("host")?.split(":")[0], HOST);
+    assertEquals([host.requests.length, host.resolved], [1, 1]);
+  },
+);
 
 Deno.test("F2: no port, user, path, query, scheme or address in place of a host name", async () => {
   const urls = [
@@ -189,7 +202,7 @@ Deno.test("F5: a name without an address is a host that can't be reached", async
   await assertFails(failing, "can't be reached", { unreachable: true });
 });
 
-Deno.test("F6: redirects are not followed", async () => {
+testHost("F6: redirects are not followed", async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const headers = { location: "http://169.254.169.254/" };
     await using host = new Host(() => new Response(null, { status, headers }));
@@ -198,7 +211,7 @@ Deno.test("F6: redirects are not followed", async () => {
   }
 });
 
-Deno.test("F7: a body stops at 48 KB, announced or not", async () => {
+testHost("F7: a body stops at 48 KB, announced or not", async () => {
   const largest = new Uint8Array(48 * 1024).fill(32);
   await using fits = new Host(() => new Response(largest));
   assertEquals((await (await fits.fetch()).arrayBuffer()).byteLength, largest.length);
@@ -211,14 +224,14 @@ Deno.test("F7: a body stops at 48 KB, announced or not", async () => {
   await cancelled.promise;
 });
 
-Deno.test("F7: headers stop too, as do interim responses", async () => {
+testHost("F7: headers stop too, as do interim responses", async () => {
   using headers = new RawHost(`HTTP/1.1 200 OK\r\n${`x: ${"a".repeat(1000)}\r\n`.repeat(64)}`);
   await assertFails(headers.fetch(3_000), "can't be reached", { unreachable: true });
   using hints = new RawHost("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(64));
   await assertFails(hints.fetch(3_000), "interim response");
 });
 
-Deno.test("F8: all of it, a slow drip too, has one time limit", async () => {
+testHost("F8: all of it, a slow drip too, has one time limit", async () => {
   const cancelled = Promise.withResolvers<void>();
   await using drip = new Host(() => new Response(endless(5, cancelled.resolve)));
   const late = await assertFails(drip.fetch({}, AbortSignal.timeout(60)), "took too long", {
@@ -237,7 +250,7 @@ Deno.test("F8: all of it, a slow drip too, has one time limit", async () => {
   await assertFails(dns, "took too long", { unreachable: true });
 });
 
-Deno.test("F9: a compressed body is refused, and none is asked for", async () => {
+testHost("F9: a compressed body is refused, and none is asked for", async () => {
   const bomb = new Uint8Array(gzipSync(new Uint8Array(10_000_000)));
   await using host = new Host(() =>
     new Response(bomb, { headers: { "content-encoding": "gzip" } })
@@ -246,7 +259,7 @@ Deno.test("F9: a compressed body is refused, and none is asked for", async () =>
   assertEquals(host.requests[0]?.headers.get("accept-encoding"), "identity");
 });
 
-Deno.test("F10: the certificate must be valid, current and for this name", async () => {
+testHost("F10: the certificate must be valid, current and for this name", async () => {
   const stranger = await Authority.create();
   const bad: Record<string, Certificate> = {
     "of a stranger": await stranger.issue(HOST),
@@ -262,22 +275,25 @@ Deno.test("F10: the certificate must be valid, current and for this name", async
   await assertFails(host.fetch({ ca: undefined }), "ertificate", { unreachable: true });
 });
 
-Deno.test("F11: 404 and 410 say that the DID does not exist; a 5xx or 429 says nothing about it", async () => {
-  for (const status of [404, 410]) {
-    const cancelled = Promise.withResolvers<void>();
-    await using host = new Host(() => new Response(endless(5, cancelled.resolve), { status }));
-    assertEquals((await host.fetch()).status, 404);
-    await cancelled.promise;
-  }
-  for (const status of [429, 500, 503]) {
-    await using host = new Host(() => new Response("busy", { status }));
-    await assertFails(host.fetch(), `status ${status}`, { unreachable: true });
-  }
-  for (const status of [204, 401, 403]) {
-    await using host = new Host(() => new Response(null, { status }));
-    await assertFails(host.fetch(), `status ${status}`);
-  }
-});
+testHost(
+  "F11: 404 and 410 say that the DID does not exist; a 5xx or 429 says nothing about it",
+  async () => {
+    for (const status of [404, 410]) {
+      const cancelled = Promise.withResolvers<void>();
+      await using host = new Host(() => new Response(endless(5, cancelled.resolve), { status }));
+      assertEquals((await host.fetch()).status, 404);
+      await cancelled.promise;
+    }
+    for (const status of [429, 500, 503]) {
+      await using host = new Host(() => new Response("busy", { status }));
+      await assertFails(host.fetch(), `status ${status}`, { unreachable: true });
+    }
+    for (const status of [204, 401, 403]) {
+      await using host = new Host(() => new Response(null, { status }));
+      await assertFails(host.fetch(), `status ${status}`);
+    }
+  },
+);
 
 Deno.test("F12: the PLC directory is held to the same limits", async () => {
   await using plc = new FakePlc();

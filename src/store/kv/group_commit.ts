@@ -85,7 +85,8 @@ export class GroupCommit<M extends Member = Member> {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       await this.options.company?.gather(this.#waiting.length);
-      await this.#commitGroup(this.#takeGroup());
+      const group = this.#takeGroup();
+      if (group.length > 0) await this.#commitGroup(group); // or another lane was there first
     }
     this.#running--;
   }
