@@ -40,7 +40,7 @@ export function outline(update: Uint8Array, isOurs = false): Outline {
 
 /**
  * The outline of an update; now and then one may do something else in between.
- * @param isOurs The update was let in before.
+ * @param isOurs It is of what was let in before, piece by piece: limits are for what comes in.
  * @throws {MalformedUpdateError} when it cannot be read, or is none that Yjs might have made: a document
  *   that meets bad bytes half-way is spoilt, and others choke clients that apply them.
  */
@@ -57,7 +57,7 @@ export function* outlineInSteps(
     const client = reader.number();
     let clock = reader.number();
     if (blocks.has(client)) throw new MalformedUpdateError("the update is not in order");
-    if (blocks.size === MAX_CLIENTS) {
+    if (blocks.size === MAX_CLIENTS && !isOurs) {
       throw new MalformedUpdateError(`the update is by more than ${MAX_CLIENTS} clients`);
     }
     blocks.set(client, { structs, clock, at: reader.at });

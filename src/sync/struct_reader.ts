@@ -49,9 +49,10 @@ export type Depend = (client: number, clock: number) => void;
 export class StructReader {
   readonly #decoder: decoding.Decoder;
   readonly #maxValues: number;
+  readonly #maxDepth: number;
   #values = 0;
 
-  /** `isOurs` says that the bytes are such as were let in before; the document has joined them since. */
+  /** `isOurs` says that the bytes are of what was let in before: Yjs has joined pieces of it since. */
   constructor(
     bytes: Uint8Array,
     { at = 0, isOurs = false }: { at?: number; isOurs?: boolean } = {},
@@ -59,6 +60,7 @@ export class StructReader {
     this.#decoder = decoding.createDecoder(bytes);
     this.#decoder.pos = at;
     this.#maxValues = isOurs ? Infinity : MAX_VALUES;
+    this.#maxDepth = isOurs ? Infinity : MAX_DEPTH;
   }
 
   /** Where it has got to. */
@@ -169,7 +171,7 @@ export class StructReader {
 
   /** A value in lib0's encoding: https://github.com/dmonad/lib0/blob/main/encoding.js. */
   #any(depth: number): void {
-    if (depth > MAX_DEPTH) throw tooDeep();
+    if (depth > this.#maxDepth) throw tooDeep();
     this.#count(1);
     switch (this.#byte()) {
       case 127: // undefined
@@ -236,7 +238,7 @@ export class StructReader {
       else if (byte === COLON) this.#count(ENTRY_VALUES - 1);
       else if (byte === 0x5b || byte === 0x7b) depth++; // [ {
       else if (byte === 0x5d || byte === 0x7d) depth--;
-      if (depth > MAX_DEPTH) throw tooDeep();
+      if (depth > this.#maxDepth) throw tooDeep();
     }
   }
 

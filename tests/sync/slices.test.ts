@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
@@ -98,6 +98,20 @@ Deno.test("R18: an update is read as Yjs reads it: what cannot be read, and how 
     }
   }
   assert(seen.good > 5_000 && seen.bad > 5_000);
+});
+
+Deno.test("W7: an update by over 100,000 clients is malformed, and a document by as many is read back", () => {
+  const byMany = encoding.encode((encoder) => {
+    const count = 100_001;
+    encoding.writeVarUint(encoder, count);
+    for (let client = 1; client <= count; client++) {
+      for (const each of [1, client, 0]) encoding.writeVarUint(encoder, each);
+      encoding.writeUint8Array(encoder, Uint8Array.from([0, 1])); // what was deleted, one clock of it
+    }
+    encoding.writeVarUint(encoder, 0);
+  });
+  assertThrows(() => outline(byMany), MalformedUpdateError, "100000 clients");
+  assertEquals(outline(byMany, true).blocks.size, 100_001);
 });
 
 Deno.test("R18: a deletion of much is cut, and also one that takes much along", () => {
