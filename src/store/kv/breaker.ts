@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../clock.ts";
+import { type Around, callThrough } from "./call_through.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
@@ -94,25 +95,6 @@ export class Breaker {
 
 /** A KV store behind a breaker. */
 export function guardedKv(kv: Deno.Kv, breaker: Breaker): Deno.Kv {
-  return new Proxy(kv, {
-    get(target, name) {
-      const member = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      const bound = member.bind(target);
-      if (PROMISES.has(name)) return (...args: unknown[]) => breaker.call(() => bound(...args));
-      const call = CALLS[name as string];
-      if (call === undefined) return bound;
-      return (...args: unknown[]) => {
-        const made = bound(...args);
-        const original = made[call].bind(made);
-        // Its other methods return the object itself, so this one stays in place however it is used.
-        return Object.assign(made, { [call]: () => breaker.call(original) });
-      };
-    },
-  });
+  const around: Around = (call) => breaker.call(call);
+  return callThrough(kv, () => ({ kv, around }));
 }
-
-/** The methods that ask the store something. */
-const PROMISES = new Set<PropertyKey>(["get", "getMany", "set", "delete"]);
-/** Where what a method returns is no promise, the method of that which asks. */
-const CALLS: Record<string, string> = { atomic: "commit", list: "next" };

@@ -1,3 +1,5 @@
+import { callThrough } from "./call_through.ts";
+
 /** How often a write to a locked file is tried again, and how long to wait at most before, in ms. */
 const TRIES = 20;
 const LONGEST_WAIT = 20;
@@ -7,22 +9,12 @@ const LONGEST_WAIT = 20;
  * writer at a time, and KV gives up at once on who comes second; nothing of its write has happened then.
  */
 export function patientKv(kv: Deno.Kv): Deno.Kv {
-  return new Proxy(kv, {
-    get(target, name) {
-      if (name === "atomic") return () => patientAtomic(target.atomic());
-      const member = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      if (name !== "set" && name !== "delete") return member.bind(target);
-      return (...args: unknown[]) => patiently(() => member.apply(target, args));
-    },
-  });
+  const writes = { kv, around: patiently };
+  const others = { kv, around: <T>(call: () => Promise<T>) => call() };
+  return callThrough(kv, (method) => WRITES.has(method) ? writes : others);
 }
 
-function patientAtomic(atomic: Deno.AtomicOperation): Deno.AtomicOperation {
-  const commit = atomic.commit.bind(atomic);
-  // Its other methods return the object itself, so this one stays in place however it is chained.
-  return Object.assign(atomic, { commit: () => patiently(commit) });
-}
+const WRITES = new Set<PropertyKey>(["set", "delete", "atomic"]);
 
 async function patiently<T>(write: () => Promise<T>): Promise<T> {
   for (let tries = 1; tries < TRIES; tries++) {

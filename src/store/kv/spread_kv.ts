@@ -1,3 +1,5 @@
+import { type Around, callThrough } from "./call_through.ts";
+
 /**
  * One KV server over several connections, so that calls need not share one while others are free. The
  * runtime's HTTP client leaves Nagle's algorithm on (https://github.com/denoland/deno/pull/35581): of
@@ -14,33 +16,20 @@ export function spreadKv(handles: Deno.Kv[]): Deno.Kv {
       .reduce((best, each) => each.calls < best.calls ? each : best);
   };
 
-  async function counted<T>(line: { calls: number }, call: () => Promise<T>): Promise<T> {
-    line.calls++;
-    try {
-      return await call();
-    } finally {
-      line.calls--;
-    }
-  }
-
-  return new Proxy(handles[0]!, {
-    get(first, name) {
-      const member = Reflect.get(first, name);
-      if (typeof member !== "function") return member;
-      if (name === "close") return () => handles.forEach((kv) => kv.close());
-      return (...args: unknown[]) => {
-        const line = leastBusy();
-        const result = Reflect.get(line.kv, name).apply(line.kv, args);
-        if (result instanceof Promise) return counted(line, () => result);
-        const call = CALLS[name as string];
-        if (call === undefined) return result;
-        const original = result[call].bind(result);
-        // Its other methods return the object itself, so this one stays in place however it is used.
-        return Object.assign(result, { [call]: () => counted(line, original) });
-      };
-    },
+  const spread = callThrough(handles[0]!, () => {
+    const line = leastBusy();
+    const around: Around = async (call) => {
+      line.calls++;
+      try {
+        return await call();
+      } finally {
+        line.calls--;
+      }
+    };
+    return { kv: line.kv, around };
+  });
+  return new Proxy(spread, {
+    get: (target, name) =>
+      name === "close" ? () => handles.forEach((kv) => kv.close()) : Reflect.get(target, name),
   });
 }
-
-/** Where what a method returns is no promise, the method of that which makes the call. */
-const CALLS: Record<string, string> = { atomic: "commit", list: "next" };
