@@ -86,16 +86,16 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
   });
 
   let underWay = 0;
+  const respond = async (exchange: Exchange): Promise<Response> => {
+    if (!UNLIMITED.has(exchange.url.pathname)) limit(exchange, underWay, parts);
+    const route = () => router.fetch(exchange.request as unknown as IRequest, exchange);
+    return await inTime(exchange, parts.clock, route);
+  };
   return async (exchange) => {
     const { request } = exchange;
     const begun = parts.clock.uptime();
-    const route = () => router.fetch(request as unknown as IRequest, exchange);
-    const refusal = overLimit(exchange, underWay, parts);
     underWay++;
-    const answer = refusal === null
-      ? inTime(exchange, parts.clock, route)
-      : Promise.reject(refusal);
-    const response = await answer.catch((error) => refuse(error, exchange, parts));
+    const response = await respond(exchange).catch((error) => refuse(error, exchange, parts));
     underWay--;
     parts.tally.answers.add(String(response.status));
     note(exchange, response.status, parts.clock.uptime() - begun);
@@ -121,22 +121,16 @@ const BUSY_RETRY = 5;
 /** Who watches over the service does so from one address, and is not to be told otherwise. */
 const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
-/** Why a request is not looked at: its address has asked too often, or too many are under way. */
-function overLimit(
-  { url, address }: Exchange,
+/** @throws {Refusal} The request's address has asked too often, or too many are under way. */
+function limit(
+  { address }: Exchange,
   underWay: number,
   { rates, maxRequests }: Parts,
-): Refusal | null {
-  if (UNLIMITED.has(url.pathname)) return null;
-  try {
-    rates.perAddress.spend(networkOf(address));
-  } catch (error) {
-    if (error instanceof Refusal) return error;
-    throw error;
-  }
-  if (underWay < maxRequests) return null;
+): void {
+  rates.perAddress.spend(networkOf(address));
+  if (underWay <= maxRequests) return;
   const words = "Too much is asked of this service just now. Come back in a moment.";
-  return new Refusal("TooBusy", 503, words, { retryAfter: BUSY_RETRY, limit: "requests" });
+  throw new Refusal("TooBusy", 503, words, { retryAfter: BUSY_RETRY, limit: "requests" });
 }
 
 /** The answer to a request that fails, and a note of it. */

@@ -1,4 +1,4 @@
-import { type Attributes, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Attributes, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 
 /** Does nothing unless the process runs with `OTEL_DENO=true`: https://docs.deno.com/runtime/fundamentals/open_telemetry/ */
 const tracer = trace.getTracer("tessera");
@@ -9,11 +9,7 @@ export type End = (error?: unknown) => void;
 /** Begins a span, of which what runs now is a part. */
 export function begin(name: string, attributes: Attributes): End {
   const span = tracer.startSpan(name, { attributes });
-  return (error) => {
-    // By its name alone: what an error says in words may be somebody's business.
-    if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: nameOf(error) });
-    span.end();
-  };
+  return (error) => finish(span, error);
 }
 
 /**
@@ -29,16 +25,21 @@ export async function traced<T>(
 ): Promise<T> {
   return await tracer.startActiveSpan(name, { attributes, root }, async (span) => {
     try {
-      return await work();
+      const result = await work();
+      finish(span);
+      return result;
     } catch (error) {
-      span.setStatus({ code: SpanStatusCode.ERROR, message: nameOf(error) });
+      finish(span, error);
       throw error;
-    } finally {
-      span.end();
     }
   });
 }
 
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : String(error);
+function finish(span: Span, error?: unknown): void {
+  if (error !== undefined) {
+    // By its name alone: what an error says in words may be somebody's business.
+    const message = error instanceof Error ? error.name : String(error);
+    span.setStatus({ code: SpanStatusCode.ERROR, message });
+  }
+  span.end();
 }

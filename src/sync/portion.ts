@@ -8,6 +8,9 @@ const MOST = 8_192;
 /** Below that, what a change costs however small it is would come to more than the change. */
 const LEAST = 256;
 
+/** An update of more bytes for each struct of a portion is read bit by bit: 64 KiB take about 1 ms. */
+const LARGE_BYTES = 8;
+
 /** More than this and the next is half as large, much less and it is twice as large, in ms. */
 const LONG = 15;
 const SHORT = 5;
@@ -17,13 +20,18 @@ export class Portion {
   #weight: number;
 
   /** @param most The largest, in structs. */
-  constructor(private readonly clock: Clock, readonly most = MOST) {
+  constructor(private readonly clock: Clock, private readonly most = MOST) {
     this.#weight = most;
   }
 
   /** About how many structs. Some updates take Yjs far longer than most do. */
   get weight(): number {
     return this.#weight;
+  }
+
+  /** Whether reading an update is itself to be done in steps. */
+  isLarge(update: Uint8Array): boolean {
+    return update.length > LARGE_BYTES * this.most;
   }
 
   /** Applies updates to a document, and learns from how long that takes. @throws {PoisonedError} */

@@ -43,9 +43,6 @@ const logger = getLogger(["tessera", "sync"]);
 /** y-websocket gives a line up after 30 s without a message, and looks every 3 s; pings do not count. */
 const SILENCE_MS = 20_000;
 
-/** An update of more bytes for each struct of a portion is read bit by bit: 64 KiB take about 1 ms. */
-const LARGE_BYTES = 8;
-
 /** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
 const CAST_OUT_MS = 1_000;
 const FULL = "The document is as large as one may be.";
@@ -257,8 +254,7 @@ export class Room {
       case "step2":
       case "update": {
         const { update } = frame;
-        const isLarge = update.length > LARGE_BYTES * this.#stored.portion.most;
-        const read = isLarge ? null : this.#sliced(outline(update));
+        const read = this.#stored.portion.isLarge(update) ? null : this.#sliced(outline(update));
         const whole = frame.type === "step2";
         return this.#take({
           type: "update",

@@ -31,6 +31,9 @@ const XML_ELEMENT = 3;
 const XML_HOOK = 5;
 const TYPES = 7;
 
+/** What lib0 begins an object with. */
+const OBJECT = 118;
+
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const QUOTE = 0x22;
@@ -149,7 +152,7 @@ export class StructReader {
         return this.#each(() => this.#any(0));
       case 9: // document
         this.#string();
-        if (this.#decoder.arr[this.#decoder.pos] !== 118) throw unreadable();
+        if (this.#decoder.arr[this.#decoder.pos] !== OBJECT) throw unreadable();
         this.#any(0);
         return 1;
       default:
@@ -188,7 +191,7 @@ export class StructReader {
         return this.#skip(8);
       case 119:
         return void this.#string();
-      case 118:
+      case OBJECT:
         for (let n = this.number(); n > 0; n--) {
           this.#count(ENTRY_VALUES - 1);
           this.#string();

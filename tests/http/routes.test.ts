@@ -245,20 +245,14 @@ Deno.test("H14: every answer tells a browser to make nothing else of it", async 
 Deno.test("H15: while the store does not answer, a call is told so within ten seconds, and opens no socket later", async () => {
   await using it = await startService();
   await it.service.ready;
-  const stall = Promise.withResolvers<void>();
-  const commit = it.kv.atomic;
-  it.kv.atomic = () => {
-    const atomic = commit.call(it.kv);
-    const really = atomic.commit.bind(atomic);
-    return Object.assign(atomic, { commit: () => stall.promise.then(really) });
-  };
+  const release = it.holdCommits();
   const answer = it.callAs(GET_TICKET, { room: "x", did: ALICE });
   let status = 0;
   answer.then((response) => status = response.status);
   await until(() => (it.clock.advance(1_000), status !== 0));
   assertEquals((await answer).headers.get("retry-after"), "5");
   assertEquals(await errorOf(await answer), [503, "StoreUnavailable"]);
-  stall.resolve();
+  release();
 });
 
 Deno.test("H16: a body that does not come is waited for five seconds, whoever sends it", async () => {

@@ -22,11 +22,23 @@ export async function startService(config: Partial<SyncServiceConfig> = {}) {
   });
   const call = (path: string, init?: RequestInit) =>
     service.fetch(new Request(`https://sync.example.com${path}`, init));
+  /** Lets no commit through until what is returned is called. */
+  const holdCommits = (): () => void => {
+    const held = Promise.withResolvers<void>();
+    const { atomic } = kv;
+    kv.atomic = () => {
+      const made = atomic.call(kv);
+      const commit = made.commit.bind(made);
+      return Object.assign(made, { commit: () => held.promise.then(commit) });
+    };
+    return held.resolve;
+  };
   return {
     service,
     clock,
     kv,
     call,
+    holdCommits,
     /** A call with the development token. */
     callAs: (path: string, body?: unknown) =>
       call(path, {

@@ -288,20 +288,14 @@ Deno.test("N12: when memory is short no further room is opened, and those that a
 Deno.test("N13: of too many requests at once the last is told to come back, and who watches is answered", async () => {
   await using it = await startService({ limits: { requests: 2 } });
   await it.service.ready;
-  const stall = Promise.withResolvers<void>();
-  const atomic = it.kv.atomic;
-  it.kv.atomic = () => {
-    const made = atomic.call(it.kv);
-    const commit = made.commit.bind(made);
-    return Object.assign(made, { commit: () => stall.promise.then(commit) });
-  };
+  const release = it.holdCommits();
   const ask = () => it.callAs(GET_TICKET, { room: "x", did: ALICE });
   const waiting = [ask(), ask()];
   const refused = await ask();
   assertEquals([refused.status, refused.headers.get("retry-after")], [503, "5"]);
   assertEquals((await refused.json()).error, "TooBusy");
   assertEquals((await it.call("/livez")).status, 200);
-  stall.resolve();
+  release();
   assertEquals((await Promise.all(waiting)).map(({ status }) => status), [200, 200]);
   assertEquals((await ask()).status, 200);
 });
