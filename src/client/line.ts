@@ -1,0 +1,148 @@
+import * as decoding from "lib0/decoding";
+import type { Awareness } from "y-protocols/awareness";
+import { WebsocketProvider } from "y-websocket";
+import type { Doc } from "yjs";
+import { ProviderError } from "./failure.ts";
+import { asksForMore, AUTH, type Auth, PROBE, readAuth, step1Frame, SYNC } from "./wire.ts";
+import type { World } from "./world.ts";
+
+/** How long a line may take to open, in ms. */
+const OPENING = 15_000;
+
+/** How long a line in doubt may be silent, in ms: it was asked something that is answered at once. */
+const DOUBT = 5_000;
+
+/** Who hears what comes over a line. */
+export interface Listener {
+  /** The document is as the service has it. */
+  synced(): void;
+  /** The service asked for what it lacks, and it was sent. */
+  answered(): void;
+  /** Everything before this probe is durable. */
+  acknowledged(probe: number): void;
+  told(auth: Auth): void;
+}
+
+/** A stock y-websocket provider that connects when it is told to, and only then. */
+export class Line {
+  readonly #stock: WebsocketProvider;
+  #opened = Promise.withResolvers<void>();
+  #ended = Promise.withResolvers<ProviderError>();
+  /** Why it is ended from this side. */
+  #why = "";
+  #heard = 0;
+  #inDoubt = false;
+
+  /** @param url Where the rooms are, as in `wss://sync.example.com/sync`. */
+  constructor(
+    url: string,
+    room: string,
+    private readonly doc: Doc,
+    awareness: Awareness,
+    private readonly world: World,
+    listener: Listener,
+  ) {
+    this.#stock = new WebsocketProvider(url, encodeURIComponent(room), doc, {
+      awareness,
+      connect: false,
+      // Another tab's word would count as the service's: on who somebody is, and on what is saved.
+      disableBc: true,
+      // What it plans when it loses its connection comes to nothing (see below): then not later.
+      maxBackoffTime: 0,
+      WebSocketPolyfill: world.WebSocket,
+    });
+    this.#stock.on("status", ({ status }) => status === "connected" && this.#opened.resolve());
+    this.#stock.on("connection-close", (event) => this.#end(event));
+    this.#stock.on("sync", (isSynced) => isSynced && listener.synced());
+    this.#listen(listener);
+  }
+
+  /** The origin of the updates that have come over it. */
+  get origin(): object {
+    return this.#stock;
+  }
+
+  /** Resolves with the reason when it has ended. */
+  get ended(): Promise<ProviderError> {
+    return this.#ended.promise;
+  }
+
+  /** Opens it. @throws {ProviderError} it could not be opened */
+  async open(protocols: string[]): Promise<void> {
+    this.#opened = Promise.withResolvers();
+    this.#ended = Promise.withResolvers();
+    this.#why = "Nothing was heard of the service for half a minute.";
+    const cancel = this.world.after(OPENING, () => this.end("The service opened no connection."));
+    try {
+      this.#stock.protocols = protocols;
+      this.#stock.connect();
+      const failure = await Promise.race([this.#opened.promise, this.#ended.promise]);
+      if (failure) throw failure;
+    } finally {
+      this.#stock.protocols = [];
+      cancel();
+    }
+  }
+
+  /** Ends it, with a goodbye if anybody hears it. */
+  end(why: string): void {
+    this.#why = why;
+    this.#stock.disconnect();
+  }
+
+  /** Asks for something, and ends it unless something comes. */
+  doubt(): void {
+    if (this.#inDoubt || !this.#stock.wsconnected) return;
+    this.#inDoubt = true;
+    const before = this.#heard;
+    const { ended } = this;
+    const cancel = this.world.after(DOUBT, () => {
+      this.#inDoubt = false;
+      if (this.#heard === before) this.end("The service did not answer.");
+    });
+    ended.then(() => {
+      this.#inDoubt = false;
+      cancel();
+    });
+    this.send(step1Frame(this.doc));
+  }
+
+  /** Sends a frame, if there is somebody to send it to. */
+  send(frame: Uint8Array<ArrayBuffer>): void {
+    if (this.#stock.wsconnected) this.#stock.ws?.send(frame);
+  }
+
+  destroy(): void {
+    this.#stock.destroy();
+  }
+
+  #end(event: CloseEvent | null): void {
+    // Or it would come back by itself, with a ticket that is spent.
+    this.#stock.shouldConnect = false;
+    const { code, reason } = event ?? { code: undefined, reason: this.#why };
+    const words = reason || "The connection was lost.";
+    this.#ended.resolve(new ProviderError("Closed", words, { code }));
+  }
+
+  #listen(listener: Listener): void {
+    const handlers = this.#stock.messageHandlers;
+    const sync = handlers[SYNC]!;
+    handlers[SYNC] = (encoder, decoder, ...rest) => {
+      const isAsked = asksForMore(decoder);
+      sync(encoder, decoder, ...rest);
+      // Its answer goes out as soon as this returns.
+      if (isAsked) queueMicrotask(() => listener.answered());
+    };
+    handlers[AUTH] = (_, decoder) => {
+      const auth = readAuth(decoder);
+      if (auth !== null) listener.told(auth);
+    };
+    handlers[PROBE] = (_, decoder) => listener.acknowledged(decoding.readVarUint(decoder));
+    handlers.forEach((handle, type) => {
+      handlers[type] = (...message) => {
+        this.#heard++;
+        handle(...message);
+      };
+    });
+  }
+}

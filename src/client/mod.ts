@@ -1,0 +1,25 @@
+/**
+ * What an app imports to keep Yjs documents in sync with a Tessera service.
+ *
+ * @module
+ */
+export { ProviderError } from "./failure.ts";
+export type { Peer } from "./peers.ts";
+export {
+  type ProviderEvent,
+  type ProviderOptions,
+  type Status,
+  TesseraProvider,
+} from "./provider.ts";
+export {
+  type AgentLike,
+  devToken,
+  type GetTicket,
+  type Role,
+  serviceAuth,
+  type ServiceNames,
+  type Ticket,
+  type TicketRequest,
+  viaProxy,
+} from "./tickets.ts";
+export type { Sign, World } from "./world.ts";

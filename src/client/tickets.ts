@@ -1,0 +1,107 @@
+import { readAnswer } from "./failure.ts";
+
+/** What `getTicket` answers: leave to open one socket, soon, once. */
+export interface Ticket {
+  ticket: string;
+  /** Whom the service takes you for. */
+  did: string;
+  room: string;
+  role: Role;
+  /** What to offer as `Sec-WebSocket-Protocol`. */
+  protocols: string[];
+}
+
+/** What one may do in a room. */
+export type Role = "owner" | "writer" | "reader";
+
+/** Gets a ticket for a room. It is asked before each connection, since a ticket is good once. */
+export type GetTicket = (request: TicketRequest) => Promise<Ticket>;
+
+/** What a ticket is wanted for. */
+export interface TicketRequest {
+  /** The origin of the service. */
+  endpoint: string;
+  room: string;
+  /** Aborted when the ticket is no longer wanted. */
+  signal: AbortSignal;
+}
+
+/** Who can make calls in the user's name: an `Agent` of `@atproto/api`, or an OAuth session. */
+export interface AgentLike {
+  fetchHandler(path: string, init: RequestInit): Promise<Response>;
+}
+
+/** How the service calls itself, where its operator has changed that. */
+export interface ServiceNames {
+  /** Its DID. By default the did:web of the endpoint's host. */
+  did?: string;
+  /** Its entry in its DID document. By default `roomy_syncserver`. */
+  id?: string;
+  /** What the names of its methods begin with. By default `chat.roomy.v0.sync`. */
+  nsidPrefix?: string;
+}
+
+/**
+ * Asks the user's PDS for a service JWT (`com.atproto.server.getServiceAuth`), and calls the service
+ * with it. An OAuth session needs the scope `rpc:<prefix>.getTicket?aud=<did>`.
+ */
+export function serviceAuth(agent: AgentLike, names: ServiceNames = {}): GetTicket {
+  return async ({ endpoint, room, signal }) => {
+    const { did, method } = calls(endpoint, names);
+    const query = new URLSearchParams({ aud: did, lxm: method });
+    const path = `/xrpc/com.atproto.server.getServiceAuth?${query}`;
+    const answer = await agent.fetchHandler(path, { method: "GET", signal });
+    const { token } = await readAnswer<{ token: string }>(answer);
+    return await ask(endpoint, method, token, { room }, signal);
+  };
+}
+
+/**
+ * Calls the service through the user's PDS, which proves who calls (`atproto-proxy`). An OAuth session
+ * needs the scope `rpc:<prefix>.getTicket?aud=<did>%23<id>`.
+ */
+export function viaProxy(agent: AgentLike, names: ServiceNames = {}): GetTicket {
+  return async ({ endpoint, room, signal }) => {
+    const { did, id, method } = calls(endpoint, names);
+    const answer = await agent.fetchHandler(`/xrpc/${method}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "atproto-proxy": `${did}#${id}` },
+      body: JSON.stringify({ room }),
+      signal,
+    });
+    return await readAnswer(answer);
+  };
+}
+
+/** For development: the token that the service was started with, and who one wants to be. */
+export function devToken(token: string, did: string, names: ServiceNames = {}): GetTicket {
+  return async ({ endpoint, room, signal }) => {
+    const { method } = calls(endpoint, names);
+    return await ask(endpoint, method, token, { room, did }, signal);
+  };
+}
+
+function calls(endpoint: string, names: ServiceNames) {
+  const {
+    did = `did:web:${encodeURIComponent(new URL(endpoint).host)}`,
+    id = "roomy_syncserver",
+    nsidPrefix = "chat.roomy.v0.sync",
+  } = names;
+  return { did, id, method: `${nsidPrefix}.getTicket` };
+}
+
+async function ask(
+  endpoint: string,
+  method: string,
+  token: string,
+  body: object,
+  signal: AbortSignal,
+): Promise<Ticket> {
+  const answer = await fetch(`${endpoint}/xrpc/${method}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  return await readAnswer(answer);
+}

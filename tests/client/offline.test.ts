@@ -1,0 +1,33 @@
+import { assertEquals } from "@std/assert";
+import "fake-indexeddb/auto";
+import { IndexeddbPersistence } from "y-indexeddb";
+import { ALICE, BOB } from "../http/service.ts";
+import { startRealService, Window } from "./app.ts";
+
+Deno.test("J10: with y-indexeddb, what was typed offline in a window that is closed comes up later", async () => {
+  await using it = await startRealService();
+  const name = `notes ${crypto.randomUUID()}`;
+  {
+    using alice = await new Window(it.endpoint, "notes", ALICE).online();
+    const stored = await new IndexeddbPersistence(name, alice.provider.doc).whenSynced;
+    alice.text.insert(0, "online");
+    await alice.provider.saved();
+    alice.provider.disconnect();
+    alice.text.insert(6, ", offline");
+    assertEquals(alice.provider.hasUnsavedChanges, true);
+    await stored.destroy(); // waits for what it has still to write
+  }
+  using bob = await new Window(it.endpoint, "notes", BOB).online();
+  assertEquals(bob.text.toString(), "online");
+
+  using alice = new Window(it.endpoint, "notes", ALICE, { connect: false });
+  const stored = await new IndexeddbPersistence(name, alice.provider.doc).whenSynced;
+  assertEquals([alice.text.toString(), alice.provider.hasUnsavedChanges], [
+    "online, offline",
+    true,
+  ]);
+  alice.provider.connect();
+  await alice.provider.saved();
+  await bob.reads("online, offline");
+  await stored.destroy();
+});
