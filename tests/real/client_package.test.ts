@@ -1,0 +1,88 @@
+import { assert, assertEquals } from "@std/assert";
+import { ALICE, DEV_TOKEN } from "../outside/clients.ts";
+import { ServerProcess } from "../outside/server_process.ts";
+import { mustRun, NODE, nodeIn, npmPackages } from "./npm_packages.ts";
+
+const found = await npmPackages("client-1", {
+  ...NODE,
+  "@atproto/api": "0.19.19",
+  typescript: "5.9.3",
+  "y-websocket": "3.1.0",
+  yjs: "13.6.33",
+});
+if ("missing" in found) console.warn(`SKIPPED: the client's npm package, for ${found.missing}`);
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** What somebody writes who has installed the package. */
+const APP = `
+import { Agent, CredentialSession } from "@atproto/api";
+import { devToken, type GetTicket, ProviderError, serviceAuth, TesseraProvider } from "@tessera/client";
+import * as Y from "yjs";
+
+const agent = new Agent(new CredentialSession(new URL("https://pds.example.com")));
+const inProduction: GetTicket = serviceAuth(agent);
+const endpoint = process.argv[2]!;
+const unused = new TesseraProvider("notes", new Y.Doc(), { endpoint, getTicket: inProduction, connect: false });
+// @ts-expect-error: there is no such event
+unused.addEventListener("staus", () => {});
+unused.destroy();
+
+const getTicket = devToken(process.argv[3]!, process.argv[4]!);
+const open = () => {
+  const doc = new Y.Doc();
+  return { doc, provider: new TesseraProvider("notes", doc, { endpoint, getTicket }) };
+};
+const [one, two] = [open(), open()];
+one.doc.getText("text").insert(0, "Hello from Node");
+await one.provider.saved();
+while (two.doc.getText("text").length === 0) {
+  await new Promise((resolve) => two.doc.once("update", resolve));
+}
+console.log(two.doc.getText("text").toString());
+for (const { doc } of [one, two]) doc.destroy();
+const failure: string = await one.provider.saved().then(() => "saved", (error: ProviderError) => error.name);
+console.log(failure);
+`;
+
+/** A test with npm's packages. */
+function testReal(rule: string, body: (folder: string) => Promise<void>): void {
+  const fn = () => "missing" in found ? Promise.resolve() : body(found.folder);
+  Deno.test({ name: rule, ignore: "missing" in found, fn });
+}
+
+testReal(
+  "J16: what the build makes of the client type-checks, runs in Node and lets it end, and is small",
+  async (folder) => {
+    const printed = await mustRun(Deno.execPath(), ["task", "build:client"], ROOT);
+    const [all, own] = [...printed.matchAll(/([\d.]+) KB/g)].map(([, size]) => Number(size));
+    assert(own! > 1 && own! < 6 && all! < 12, printed);
+
+    const app = await Deno.makeTempDir({ dir: folder });
+    try {
+      const installed = `${app}/node_modules/@tessera/client`;
+      await Deno.mkdir(`${app}/node_modules/@tessera`, { recursive: true });
+      await mustRun("cp", ["-r", `${ROOT}deploy/npm/package`, installed], app);
+      await Deno.writeTextFile(`${app}/package.json`, `{ "type": "module" }`);
+      await Deno.writeTextFile(`${app}/app.ts`, APP);
+      await Deno.writeTextFile(`${app}/process.d.ts`, `declare const process: { argv: string[] };`);
+      const checks =
+        "--strict --module nodenext --target es2023 --lib es2024,dom --types --skipLibCheck";
+      const tsc = [`${folder}/node_modules/typescript/bin/tsc`, ...checks.split(" ")];
+      await mustRun(nodeIn(folder), [...tsc, "app.ts", "process.d.ts"], app);
+
+      await using server = await ServerProcess.start({
+        KV_PATH: ":memory:",
+        UNSAFE_DEV_TOKEN: DEV_TOKEN,
+      });
+      const said = await mustRun(
+        nodeIn(folder),
+        ["app.js", server.url, DEV_TOKEN, ALICE],
+        app,
+      );
+      assertEquals(said, "Hello from Node\nsaved\n");
+    } finally {
+      await Deno.remove(app, { recursive: true });
+    }
+  },
+);
