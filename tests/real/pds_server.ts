@@ -22,11 +22,18 @@ export interface PdsAccount {
 
 /** A real PDS with a PLC directory of its own. */
 export class PdsServer implements AsyncDisposable {
+  readonly #input: WritableStreamDefaultWriter<string>;
+
   private constructor(
     private readonly child: Deno.ChildProcess,
+    private readonly lines: AsyncIterator<string>,
     readonly url: string,
     readonly plcUrl: string,
-  ) {}
+  ) {
+    const encoder = new TextEncoderStream();
+    encoder.readable.pipeTo(child.stdin);
+    this.#input = encoder.writable.getWriter();
+  }
 
   /** Starts it and waits until it answers. `folder` is where {@linkcode findPds} found its packages. */
   static async start(folder: string): Promise<PdsServer> {
@@ -39,15 +46,18 @@ export class PdsServer implements AsyncDisposable {
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
-    let printed = "";
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      printed += text;
-      const ready = /^\{.*\}$/m.exec(printed)?.[0];
-      if (ready === undefined) continue;
-      const { pds, plc } = JSON.parse(ready);
-      return new PdsServer(child, pds, plc);
-    }
-    throw new Error(`the PDS did not start:\n${printed}`);
+    const lines = jsonLines(child.stdout);
+    const { value } = await lines.next();
+    if (value === undefined) throw new Error("the PDS did not start");
+    const { pds, plc } = JSON.parse(value);
+    return new PdsServer(child, lines, pds, plc);
+  }
+
+  /** Does to an account what only whoever runs the PDS can: a new key, or a tombstone. */
+  async do(deed: "rotateKey" | "bury", did: string): Promise<void> {
+    await this.#input.write(`${JSON.stringify({ deed, did })}\n`);
+    const { failure } = JSON.parse((await this.lines.next()).value);
+    if (failure !== null) throw new Error(failure);
   }
 
   async createAccount(name: string): Promise<PdsAccount> {
@@ -79,8 +89,20 @@ export class PdsServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.child.stdin.close();
+    await this.#input.close();
     await this.child.status;
+  }
+}
+
+/** What somebody prints, as far as it is JSON. */
+async function* jsonLines(
+  output: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string, undefined> {
+  let rest = "";
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) if (line.startsWith("{")) yield line;
   }
 }
 

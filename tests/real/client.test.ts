@@ -1,0 +1,115 @@
+import { assertEquals } from "@std/assert";
+import { AtpAgent } from "@atproto/api";
+import { type GetTicket, serviceAuth, viaProxy } from "../../src/client/mod.ts";
+import { Window } from "../client/app.ts";
+import { ServerProcess } from "../outside/server_process.ts";
+import { findPds, PdsServer } from "./pds_server.ts";
+
+const found = await findPds();
+
+/** A test with a real PDS and a service that asks its directory. What is missing, `pds.test.ts` says. */
+function testReal(
+  rule: string,
+  body: (pds: PdsServer, server: ServerProcess) => Promise<void>,
+  env: Record<string, string> = {},
+): void {
+  Deno.test({
+    name: rule,
+    ignore: "missing" in found,
+    async fn() {
+      if ("missing" in found) return;
+      await using pds = await PdsServer.start(found.folder);
+      await using server = await ServerProcess.start({
+        KV_PATH: ":memory:",
+        ACCESS_POLICY: "members",
+        PLC_URL: pds.plcUrl,
+        UNSAFE_ALLOW_LOCAL_DIDS: "true",
+        ...env,
+      });
+      await body(pds, server);
+      assertEquals(await server.stop(), 0);
+    },
+  });
+}
+
+/** An account, as an app's user has it. */
+async function signUp(pds: PdsServer, name: string) {
+  const agent = new AtpAgent({ service: pds.url });
+  const email = `${name}@example.com`;
+  await agent.createAccount({ handle: `${name}.test`, email, password: crypto.randomUUID() });
+  return { agent, did: agent.assertDid };
+}
+
+testReal(
+  "O20: accounts of a real PDS come online by its word and by way of it, and see who the others are",
+  async (pds, server) => {
+    const [alice, bob] = [await signUp(pds, "alice"), await signUp(pds, "bob")];
+    const open = (getTicket: GetTicket) => new Window(server.url, "notes", "", { getTicket });
+    using hers = await open(serviceAuth(alice.agent)).online();
+    assertEquals([hers.provider.did, hers.provider.role], [alice.did, "owner"]);
+
+    // Her app lets Bob in, by way of her PDS. Before that he is told no, and does not ask again by himself.
+    using his = open(viaProxy(bob.agent));
+    await his.until("status", ({ status }) => status === "denied");
+    assertEquals([his.provider.error?.name, his.provider.error?.status], ["Forbidden", 403]);
+    const proxy = `did:web:localhost%3A${new URL(server.url).port}#roomy_syncserver`;
+    const answer = await alice.agent.fetchHandler("/xrpc/chat.roomy.v0.sync.putMember", {
+      method: "POST",
+      headers: { "content-type": "application/json", "atproto-proxy": proxy },
+      body: JSON.stringify({ room: "notes", member: bob.did, role: "writer" }),
+    });
+    assertEquals(answer.status, 200, await answer.text());
+    his.provider.connect();
+    await his.online();
+
+    his.text.insert(0, "hello from Bob");
+    await his.provider.saved();
+    await hers.reads("hello from Bob");
+    await hers.until("peers", ({ peers }) => peers.length > 0);
+    await his.until("peers", ({ peers }) => peers.length > 0);
+    assertEquals(hers.provider.peers.map(({ did }) => did), [bob.did]);
+    assertEquals(his.provider.peers.map(({ did }) => did), [alice.did]);
+  },
+);
+
+testReal(
+  "O21: an account whose key or handle has changed is the same account, at once",
+  async (pds, server) => {
+    const { agent, did } = await signUp(pds, "alice");
+    for (const make of [serviceAuth, viaProxy]) {
+      using before = await new Window(server.url, "notes", "", { getTicket: make(agent) }).online();
+      await pds.do("rotateKey", did);
+      await agent.updateHandle({ handle: `${make.name.toLowerCase()}.test` });
+      before.provider.disconnect();
+      before.provider.connect();
+      await before.online();
+      assertEquals([before.provider.did, before.provider.role], [did, "owner"]);
+    }
+  },
+);
+
+testReal(
+  "O22: an account that is deactivated is still its owner; one that is no more is nobody",
+  async (pds, server) => {
+    const { agent } = await signUp(pds, "alice");
+    const getTicket = serviceAuth(agent);
+    using hers = await new Window(server.url, "notes", "", { getTicket }).online();
+    hers.text.insert(0, "mine");
+    await hers.provider.saved();
+    await agent.com.atproto.server.deactivateAccount({});
+    hers.provider.disconnect();
+    hers.provider.connect();
+    await hers.online();
+    assertEquals(hers.provider.role, "owner");
+
+    await pds.do("bury", hers.provider.did!);
+    while (hers.provider.error?.name !== "DidNotFound") {
+      hers.provider.disconnect();
+      const outcome = Promise.race([hers.online(), hers.until("error", ({ error }) => !!error)]);
+      hers.provider.connect();
+      await outcome;
+    }
+    assertEquals(hers.provider.status, "offline");
+  },
+  { DID_CACHE_FRESH: "1s" },
+);
