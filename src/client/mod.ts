@@ -13,6 +13,7 @@ export {
 } from "./provider.ts";
 export {
   type AgentLike,
+  type AgentRequest,
   devToken,
   type GetTicket,
   type Role,
@@ -22,4 +23,4 @@ export {
   type TicketRequest,
   viaProxy,
 } from "./tickets.ts";
-export type { Sign, World } from "./world.ts";
+export { type Sign, thisWorld, type World } from "./world.ts";

@@ -28,7 +28,15 @@ export interface TicketRequest {
 
 /** Who can make calls in the user's name: an `Agent` of `@atproto/api`, or an OAuth session. */
 export interface AgentLike {
-  fetchHandler(path: string, init: RequestInit): Promise<Response>;
+  fetchHandler(path: string, init: AgentRequest): Promise<Response>;
+}
+
+/** What is asked of it: a part of what `fetch` takes. */
+export interface AgentRequest {
+  method: "GET" | "POST";
+  headers?: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
 }
 
 /** How the service calls itself, where its operator has changed that. */

@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { Agent } from "@atproto/api";
 import { systemClock } from "../../src/clock.ts";
-import { devToken, type GetTicket, serviceAuth, viaProxy } from "../../src/client/mod.ts";
+import {
+  type AgentRequest,
+  devToken,
+  type GetTicket,
+  serviceAuth,
+  viaProxy,
+} from "../../src/client/mod.ts";
 import { documentOf, goodToken, makeAccount, plcDid } from "../auth/service_jwt_maker.ts";
 import { FakePlc } from "../did/fake_plc.ts";
 import { DEV_TOKEN } from "../http/service.ts";
@@ -16,7 +22,8 @@ Deno.test("J13: a user's agent gets tickets by a service JWT, and by way of its 
   plc.publish(documentOf(account));
   const asked: string[] = [];
   /** What the user's PDS does with a call. */
-  const pds = async (path: string, init: RequestInit): Promise<Response> => {
+  const pds = async (path: string, given: object): Promise<Response> => {
+    const init = given as AgentRequest;
     const url = new URL(path, "https://pds.example.com");
     const sign = (aud: string, lxm: string) => goodToken(account, systemClock, { aud, lxm });
     if (url.pathname === "/xrpc/com.atproto.server.getServiceAuth") {
@@ -48,7 +55,7 @@ Deno.test("J13: a user's agent gets tickets by a service JWT, and by way of its 
 Deno.test("J13: where nothing else is said the service is the did:web of its host, as it says itself", async () => {
   const asked: string[] = [];
   const agent = {
-    fetchHandler: (path: string, { headers }: RequestInit) => {
+    fetchHandler: (path: string, { headers }: AgentRequest) => {
       asked.push(decodeURIComponent(path), new Headers(headers).get("atproto-proxy") ?? "");
       return Promise.resolve(Response.json({ error: "Enough", message: "No." }, { status: 400 }));
     },

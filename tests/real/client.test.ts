@@ -3,7 +3,7 @@ import { AtpAgent } from "@atproto/api";
 import { type GetTicket, serviceAuth, viaProxy } from "../../src/client/mod.ts";
 import { Window } from "../client/app.ts";
 import { ServerProcess } from "../outside/server_process.ts";
-import { findPds, PdsServer } from "./pds_server.ts";
+import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
 
 const found = await findPds();
 

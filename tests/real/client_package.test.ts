@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ALICE, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
-import { mustRun, NODE, nodeIn, npmPackages } from "./npm_packages.ts";
+import { mustRun, NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
 
 const found = await npmPackages("client-1", {
   ...NODE,

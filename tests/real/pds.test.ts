@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { LIST, LIST_ITEM } from "../../src/access/grants.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { TestPeer } from "../sync/test_peer.ts";
-import { findPds, type PdsAccount, PdsServer } from "./pds_server.ts";
+import { findPds, type PdsAccount, PdsServer } from "../../src/demo/pds_server.ts";
 
 const found = await findPds();
 if ("missing" in found) console.warn(`SKIPPED: what needs a real PDS, for ${found.missing}`);

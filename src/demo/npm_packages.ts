@@ -1,4 +1,4 @@
-/** Where what the tests install is kept. */
+/** Where what tests and the demo need from npm is kept. */
 const CACHE = Deno.env.get("TESSERA_TEST_CACHE") ?? `${Deno.env.get("HOME")}/.cache/tessera-test`;
 
 /** A folder with npm packages, or why there can be none. */
@@ -23,10 +23,10 @@ export async function npmPackages(
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
     return { missing: "it is set up on Linux on x64 alone" };
   }
-  const folder = `${CACHE}/${name}`;
-  const done = `${folder}/installed`;
-  if (await exists(done)) return { folder };
+  const ready = await installed(name);
+  if (ready !== null) return { folder: ready };
   if (!await runs("npm")) return { missing: "there is no npm" };
+  const folder = `${CACHE}/${name}`;
   console.log(`Installing ${name}, once …`);
   try {
     await Deno.mkdir(folder, { recursive: true });
@@ -39,8 +39,14 @@ export async function npmPackages(
   } catch (error) {
     return { missing: `it could not be installed: ${error}` };
   }
-  await Deno.writeTextFile(done, "");
+  await Deno.writeTextFile(`${folder}/installed`, "");
   return { folder };
+}
+
+/** The folder of packages that were installed before, or null. */
+export async function installed(name: string): Promise<string | null> {
+  const folder = `${CACHE}/${name}`;
+  return await exists(`${folder}/installed`) ? folder : null;
 }
 
 /** Whether a program is here. */

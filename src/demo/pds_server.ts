@@ -1,4 +1,4 @@
-import { type Found, mustRun, NODE, nodeIn, npmPackages, runs } from "./npm_packages.ts";
+import { type Found, installed, mustRun, NODE, nodeIn, npmPackages, runs } from "./npm_packages.ts";
 
 /**
  * What a PDS needs: Node 22, which comes as a package as well, and SQLite, which is built here. A
@@ -10,6 +10,8 @@ const PACKAGES = {
   ...NODE,
   "node-gyp": "11.5.0",
 };
+
+const NAME = `pds-${PACKAGES["@atproto/pds"]}`;
 
 /** An account on the PDS, and calls in its name. */
 export interface PdsAccount {
@@ -60,10 +62,11 @@ export class PdsServer implements AsyncDisposable {
     if (failure !== null) throw new Error(failure);
   }
 
-  async createAccount(name: string): Promise<PdsAccount> {
+  /** Makes an account `<name>.test`. */
+  async createAccount(name: string, password = crypto.randomUUID()): Promise<PdsAccount> {
     const { did, accessJwt } = await this.#call<{ did: string; accessJwt: string }>(
       "com.atproto.server.createAccount",
-      { handle: `${name}.test`, email: `${name}@example.com`, password: crypto.randomUUID() },
+      { handle: `${name}.test`, email: `${name}@example.com`, password },
     );
     const authorization = `Bearer ${accessJwt}`;
     return {
@@ -116,7 +119,12 @@ export async function findPds(): Promise<Found> {
   for (const tool of ["make", "g++", "python3"]) {
     if (!await runs(tool)) return { missing: `there is no ${tool}, which it is built with` };
   }
-  return await npmPackages(`pds-${PACKAGES["@atproto/pds"]}`, PACKAGES, buildSqlite);
+  return await npmPackages(NAME, PACKAGES, buildSqlite);
+}
+
+/** The same, if it is there already. */
+export function installedPds(): Promise<string | null> {
+  return installed(NAME);
 }
 
 async function buildSqlite(folder: string): Promise<void> {
