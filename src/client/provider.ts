@@ -155,6 +155,7 @@ export class TesseraProvider extends EventTarget {
     this.#life.signal.throwIfAborted();
     if (this.#stay !== null) return;
     this.#stay = new AbortController();
+    this.#wake(false);
     this.#setStatus("connecting");
     this.#stayConnected(this.#stay.signal);
   }
@@ -286,10 +287,12 @@ export class TesseraProvider extends EventTarget {
 
   #heed(sign: Sign): void {
     this.#line.doubt();
-    if (sign === "offline") return;
-    const isNetwork = sign === "online";
-    this.#gate.backoff.wake(isNetwork);
-    this.#backoff.wake(isNetwork);
+    if (sign !== "offline") this.#wake(sign === "online");
+  }
+
+  #wake(afresh: boolean): void {
+    this.#gate.backoff.wake(afresh);
+    this.#backoff.wake(afresh);
   }
 
   #hear(auth: Auth): void {

@@ -4,8 +4,15 @@ export class Cable implements Disposable {
   readonly #open = new Set<Deno.TcpConn>();
   #isCut = false;
 
-  /** @param target The port that it leads to. */
-  constructor(private readonly target: number) {
+  readonly #pace: (bytes: number) => Promise<void>;
+
+  /**
+   * @param target The port that it leads to.
+   * @param bytesPerSecond What it carries towards whoever is at its near end.
+   */
+  constructor(private readonly target: number, { bytesPerSecond = Infinity } = {}) {
+    this.#pace = (bytes) =>
+      new Promise((resolve) => setTimeout(resolve, bytes / bytesPerSecond * 1_000));
     this.#accept();
   }
 
@@ -36,8 +43,14 @@ export class Cable implements Disposable {
     try {
       const far = await Deno.connect({ hostname: "localhost", port: this.target });
       for (const end of [near, far]) this.#open.add(end);
-      const ways = [near.readable.pipeTo(far.writable), far.readable.pipeTo(near.writable)];
-      await Promise.allSettled(ways);
+      const slow = new TransformStream<Uint8Array, Uint8Array>({
+        transform: async (bytes, controller) => {
+          await this.#pace(bytes.length);
+          controller.enqueue(bytes);
+        },
+      });
+      const back = far.readable.pipeThrough(slow).pipeTo(near.writable);
+      await Promise.allSettled([near.readable.pipeTo(far.writable), back]);
     } catch {
       close(near); // nobody is there
     }
