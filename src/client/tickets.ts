@@ -51,12 +51,13 @@ export interface ServiceNames {
 
 /**
  * Asks the user's PDS for a service JWT (`com.atproto.server.getServiceAuth`), and calls the service
- * with it. An OAuth session needs the scope `rpc:<prefix>.getTicket?aud=<did>`.
+ * with it. An OAuth session needs the scope `rpc:<prefix>.getTicket?aud=<did>%23<id>`.
  */
 export function serviceAuth(agent: AgentLike, names: ServiceNames = {}): GetTicket {
   return async ({ endpoint, room, signal }) => {
-    const { did, method } = calls(endpoint, names);
-    const query = new URLSearchParams({ aud: did, lxm: method });
+    const { service, method } = addressOf(endpoint, names);
+    // With the entry's id, or no scope of OAuth would cover it.
+    const query = new URLSearchParams({ aud: service, lxm: method });
     const path = `/xrpc/com.atproto.server.getServiceAuth?${query}`;
     const answer = await agent.fetchHandler(path, { method: "GET", signal });
     const { token } = await readAnswer<{ token: string }>(answer);
@@ -66,14 +67,14 @@ export function serviceAuth(agent: AgentLike, names: ServiceNames = {}): GetTick
 
 /**
  * Calls the service through the user's PDS, which proves who calls (`atproto-proxy`). An OAuth session
- * needs the scope `rpc:<prefix>.getTicket?aud=<did>%23<id>`.
+ * needs the same scope.
  */
 export function viaProxy(agent: AgentLike, names: ServiceNames = {}): GetTicket {
   return async ({ endpoint, room, signal }) => {
-    const { did, id, method } = calls(endpoint, names);
+    const { service, method } = addressOf(endpoint, names);
     const answer = await agent.fetchHandler(`/xrpc/${method}`, {
       method: "POST",
-      headers: { "content-type": "application/json", "atproto-proxy": `${did}#${id}` },
+      headers: { "content-type": "application/json", "atproto-proxy": service },
       body: JSON.stringify({ room }),
       signal,
     });
@@ -84,18 +85,19 @@ export function viaProxy(agent: AgentLike, names: ServiceNames = {}): GetTicket 
 /** For development: the token that the service was started with, and who one wants to be. */
 export function devToken(token: string, did: string, names: ServiceNames = {}): GetTicket {
   return async ({ endpoint, room, signal }) => {
-    const { method } = calls(endpoint, names);
+    const { method } = addressOf(endpoint, names);
     return await ask(endpoint, method, token, { room, did }, signal);
   };
 }
 
-function calls(endpoint: string, names: ServiceNames) {
+/** The service's entry in its DID document, and the name of the method. */
+function addressOf(endpoint: string, names: ServiceNames) {
   const {
     did = `did:web:${encodeURIComponent(new URL(endpoint).host)}`,
     id = "roomy_syncserver",
     nsidPrefix = "chat.roomy.v0.sync",
   } = names;
-  return { did, id, method: `${nsidPrefix}.getTicket` };
+  return { service: `${did}#${id}`, method: `${nsidPrefix}.getTicket` };
 }
 
 async function ask(

@@ -8,6 +8,8 @@ import {
   serviceAuth,
   viaProxy,
 } from "../../src/client/mod.ts";
+import { RpcPermission } from "@atproto/oauth-scopes";
+import { readme } from "../outside/readme.ts";
 import { documentOf, goodToken, makeAccount, plcDid } from "../auth/service_jwt_maker.ts";
 import { FakePlc } from "../did/fake_plc.ts";
 import { DEV_TOKEN } from "../http/service.ts";
@@ -46,7 +48,7 @@ Deno.test("J13: a user's agent gets tickets by a service JWT, and by way of its 
     }
   }
   const ways = [
-    "JWT for did:web:sync.example.com",
+    "JWT for did:web:sync.example.com#roomy_syncserver",
     "proxy to did:web:sync.example.com, roomy_syncserver",
   ];
   assertEquals(asked, [...ways, ...ways]);
@@ -66,11 +68,31 @@ Deno.test("J13: where nothing else is said the service is the did:web of its hos
   }
   const method = "chat.roomy.v0.sync.getTicket";
   assertEquals(asked, [
-    `/xrpc/com.atproto.server.getServiceAuth?aud=did:web:localhost%3A8000&lxm=${method}`,
+    `/xrpc/com.atproto.server.getServiceAuth?aud=did:web:localhost%3A8000#roomy_syncserver&lxm=${method}`,
     "",
     `/xrpc/${method}`,
     "did:web:localhost%3A8000#roomy_syncserver",
   ]);
+});
+
+Deno.test("J13: a session with the OAuth scope that the README names may do what both ways ask of it", async () => {
+  const [, scope] = /`(rpc:[^`]+)`/.exec(readme)!;
+  const permission = RpcPermission.fromString(scope!)!;
+  const needs: { aud: string; lxm: string }[] = [];
+  const agent = {
+    fetchHandler: (path: string, { headers }: AgentRequest) => {
+      const { pathname, searchParams } = new URL(path, "https://pds.example.com");
+      const aud = headers?.["atproto-proxy"] ?? searchParams.get("aud")!;
+      const lxm = searchParams.get("lxm") ?? pathname.slice("/xrpc/".length);
+      needs.push({ aud, lxm });
+      return Promise.resolve(Response.json({ token: "x" }, { status: 500 }));
+    },
+  };
+  const request = { endpoint: "https://sync.example.com", room: "notes", signal };
+  for (const getTicket of [serviceAuth(agent), viaProxy(agent)]) {
+    await getTicket(request).catch(() => {});
+  }
+  assertEquals(needs.map((need) => permission.matches(need)), [true, true]);
 });
 
 Deno.test("J13: no refusal is lost on the way: its name, its words, its status, and when to come back", async () => {

@@ -1,6 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { AtpAgent } from "@atproto/api";
-import { type GetTicket, serviceAuth, viaProxy } from "../../src/client/mod.ts";
+import {
+  type GetTicket,
+  serviceAuth,
+  type TesseraProvider,
+  viaProxy,
+} from "../../src/client/mod.ts";
+import { block, withFile } from "../outside/readme.ts";
 import { Window } from "../client/app.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
@@ -105,11 +111,31 @@ testReal(
     await pds.do("bury", hers.provider.did!);
     while (hers.provider.error?.name !== "DidNotFound") {
       hers.provider.disconnect();
-      const outcome = Promise.race([hers.online(), hers.until("error", ({ error }) => !!error)]);
       hers.provider.connect();
-      await outcome;
+      await new Promise<void>((resolve) => {
+        hers.provider.addEventListener("error", () => resolve(), { once: true });
+        hers.online().then(() => resolve());
+      });
+      // The directory is asked again when what is known of her is a second old.
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     assertEquals(hers.provider.status, "offline");
   },
   { DID_CACHE_FRESH: "1s" },
 );
+
+testReal("O36: the README's function for an app works, with a real agent", async (pds, server) => {
+  const { agent } = await signUp(pds, "alice");
+  await withFile(block("ts", "`agent` is what your app has"), async (path) => {
+    const { openNotes } = await import(path);
+    const page: Record<string, string> = {};
+    const provider: TesseraProvider = openNotes(agent, server.url, page);
+    provider.doc.getText("text").insert(0, "hello");
+    assertEquals(page.mark, "Saving …");
+    await provider.saved();
+    assertEquals(page, { mark: "Saved", editable: "true", people: "" });
+    provider.disconnect();
+    assertEquals(page.mark, "Offline: kept on this device");
+    provider.destroy();
+  });
+});
