@@ -3,6 +3,7 @@
  * (`Forbidden`, `RateLimitExceeded`, …), or one of
  *
  * - `Unreachable`: there was no answer, or none that the service would give
+ * - `NoTicket`: `getTicket` failed in a way of its own, which is the `cause`, or gave something else
  * - `Closed`: the connection has ended; `code` says how
  * - `NotAllowed`: the service refuses what was written, or shown
  * - `Destroyed`: the provider was
@@ -26,11 +27,13 @@ export class ProviderError extends Error {
 
 type Details = Partial<Pick<ProviderError, "status" | "code" | "retryAfter" | "cause">>;
 
-/** Whatever was thrown, as what it means for a provider. */
+/** Whatever was thrown on the way to a connection, as what it means for a provider. */
 export function asFailure(thrown: unknown): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
+  // What `fetch` throws where nobody answers: https://fetch.spec.whatwg.org/#fetch-method
+  const name = thrown instanceof TypeError ? "Unreachable" : "NoTicket";
   const words = thrown instanceof Error ? thrown.message : String(thrown);
-  return new ProviderError("Unreachable", words, { cause: thrown });
+  return new ProviderError(name, words, { cause: thrown });
 }
 
 /** The answer to a call by XRPC. @throws {ProviderError} it is an error, or none of XRPC's */

@@ -74,13 +74,22 @@ export class Line {
     this.#why = "Nothing was heard of the service for half a minute.";
     const cancel = this.world.after(OPENING, () => this.end("The service opened no connection."));
     try {
-      this.#stock.protocols = protocols;
-      this.#stock.connect();
+      this.#connect(protocols);
       const failure = await Promise.race([this.#opened.promise, this.#ended.promise]);
       if (failure) throw failure;
     } finally {
       this.#stock.protocols = [];
       cancel();
+    }
+  }
+
+  #connect(protocols: string[]): void {
+    this.#stock.protocols = protocols;
+    try {
+      this.#stock.connect();
+    } catch (error) {
+      // No WebSocket may go there: a page over https, and an endpoint that is not.
+      throw new ProviderError("Unreachable", (error as Error).message, { cause: error });
     }
   }
 

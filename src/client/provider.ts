@@ -240,6 +240,9 @@ export class TesseraProvider extends EventTarget {
     const either = AbortSignal.any([signal, late.signal]);
     try {
       const ticket = await Promise.race([this.#getTicket(either), aborted(either)]);
+      if (!Array.isArray(ticket?.protocols)) {
+        throw new ProviderError("NoTicket", "What getTicket resolved with is no ticket.");
+      }
       this.#gate.backoff.succeeded();
       return ticket;
     } catch (error) {

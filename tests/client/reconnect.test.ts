@@ -287,6 +287,37 @@ Deno.test("J7: it says how it stands, and why, by events", async () => {
   ]);
 });
 
+Deno.test("J7: what goes wrong on the way to a ticket has a name of its own, and keeps its cause", async () => {
+  class SessionExpired extends Error {}
+  const ways: [string, GetTicket][] = [
+    ["Unreachable", () => Promise.reject(new TypeError("fetch failed"))],
+    ["NoTicket", () => Promise.reject(new SessionExpired("Sign in again."))],
+    ["NoTicket", () => Promise.resolve({ token: "what Roomy's call gives" } as never)],
+    ["NoTicket", () => Promise.resolve(undefined as never)],
+  ];
+  for (const [name, answer] of ways) {
+    using app = new App();
+    app.answer = answer;
+    await app.world.pass(0);
+    const { status, error } = app.provider;
+    assertEquals([status, error?.name], ["offline", name]);
+    if (error?.message === "Sign in again.") assert(error.cause instanceof SessionExpired);
+    assertEquals(app.world.sockets, []);
+  }
+  using app = new App();
+  Object.defineProperty(app.world, "WebSocket", {
+    value: class {
+      constructor() {
+        throw new DOMException("Not from a page over https.", "SecurityError");
+      }
+    },
+  });
+  const refused = app.join("notes");
+  await app.world.pass(0);
+  assertEquals([refused.status, refused.error?.name], ["offline", "Unreachable"]);
+  refused.destroy();
+});
+
 Deno.test("J11: while a service is away one room asks for all; when it is back, four at a time", async () => {
   const rooms = Array.from({ length: 20 }, (_, n) => `room ${n}`);
   using app = new App(new FakeWorld(), rooms);

@@ -4,11 +4,14 @@ const ROOT = new URL("../../", import.meta.url);
 
 export const readme = await Deno.readTextFile(new URL("README.md", ROOT));
 
-/** The first code block of a language after some words of the README. */
-export function block(language: string, after: string): string {
-  const start = readme.indexOf(after);
+/** The client library's. */
+export const clientReadme = await Deno.readTextFile(new URL("src/client/README.md", ROOT));
+
+/** The first code block of a language after some words of the README, or of another one. */
+export function block(language: string, after: string, text = readme): string {
+  const start = text.indexOf(after);
   assert(start >= 0, `the README does not say "${after}"`);
-  const match = new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "s").exec(readme.slice(start));
+  const match = new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "s").exec(text.slice(start));
   assert(match, `no ${language} after "${after}"`);
   return match[1]!;
 }

@@ -6,7 +6,7 @@ import {
   type TesseraProvider,
   viaProxy,
 } from "../../src/client/mod.ts";
-import { block, withFile } from "../outside/readme.ts";
+import { block, clientReadme, withFile } from "../outside/readme.ts";
 import { Window } from "../client/app.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
@@ -124,7 +124,7 @@ testReal(
   { DID_CACHE_FRESH: "1s" },
 );
 
-testReal("O36: the README's function for an app works, with a real agent", async (pds, server) => {
+testReal("O36: what the READMEs show of an app works, with a real agent", async (pds, server) => {
   const { agent } = await signUp(pds, "alice");
   await withFile(block("ts", "`agent` is what your app has"), async (path) => {
     const { openNotes } = await import(path);
@@ -136,6 +136,17 @@ testReal("O36: the README's function for an app works, with a real agent", async
     assertEquals(page, { mark: "Saved", editable: "true", people: "" });
     provider.disconnect();
     assertEquals(page.mark, "Offline: kept on this device");
+    provider.destroy();
+  });
+
+  const shown = block("ts", "Keeps Yjs documents in sync", clientReadme);
+  const here = shown.replace("https://sync.example.com", server.url);
+  const given = "export default async function (agent) {";
+  const [imports, ...program] = here.split("\n\n");
+  const whole = [imports, given, ...program, "return provider;", "}"].join("\n");
+  await withFile(whole, async (path) => {
+    const provider = await (await import(path)).default(agent);
+    assertEquals([provider.status, provider.hasUnsavedChanges], ["online", false]);
     provider.destroy();
   });
 });
