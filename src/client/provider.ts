@@ -209,8 +209,10 @@ export class TesseraProvider extends EventTarget {
     while (true) {
       const failure = await this.#session(signal).catch(asFailure);
       if (signal.aborted) return;
-      this.#goOffline(failure);
+      this.#saving.ended();
+      this.#setError(failure);
       if (isDenial(failure)) return this.#deny();
+      this.#goOffline(failure);
     }
   }
 
@@ -221,6 +223,7 @@ export class TesseraProvider extends EventTarget {
     try {
       this.#backoff.tried();
       const ticket = await this.#ticket(signal);
+      signal.throwIfAborted(); // it may have come just as somebody disconnected
       this.#did = ticket.did;
       this.#setRole(ticket.role);
       await this.#line.open(ticket.protocols);
@@ -265,8 +268,6 @@ export class TesseraProvider extends EventTarget {
     const wasSteady = this.world.uptime() - this.#onlineSince >= STEADY;
     const { isSlower } = setback(failure);
     this.#onlineSince = Infinity;
-    this.#saving.ended();
-    this.#setError(failure);
     if (wasSteady && !isSlower) this.#backoff.succeeded();
     if (wasSteady && isRenewal(failure)) return this.#setStatus("connecting");
     this.#backoff.failed(setback(failure));
@@ -275,6 +276,7 @@ export class TesseraProvider extends EventTarget {
 
   #deny(): void {
     this.#stay = null;
+    this.#onlineSince = Infinity;
     this.#backoff.succeeded(); // whoever asks again has a reason
     this.#setRole(null);
     this.#setStatus("denied");

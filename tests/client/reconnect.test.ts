@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import * as Y from "yjs";
-import { type GetTicket, ProviderError, TesseraProvider } from "../../src/client/mod.ts";
+import {
+  type GetTicket,
+  ProviderError,
+  TesseraProvider,
+  type Ticket,
+} from "../../src/client/mod.ts";
 import { type FakeSocket, FakeWorld, settled, ticketFor } from "./fake_world.ts";
 
 const HOUR = 3_600_000;
@@ -133,6 +138,8 @@ Deno.test("J4: 4401 costs a new ticket at once; 4403, 4404 and a refusal stop it
   await settled();
   assertEquals([app.asked.length, app.provider.status], [2, "connecting"]);
 
+  const said: string[] = [];
+  app.provider.addEventListener("status", () => said.push(app.provider.status));
   for (
     const [code, words] of [[4403, "you were taken out"], [4404, "the room was deleted"]] as const
   ) {
@@ -148,6 +155,8 @@ Deno.test("J4: 4401 costs a new ticket at once; 4403, 4404 and a refusal stop it
     await settled();
     assertEquals([app.asked.length, app.provider.status], [length + 1, "connecting"]);
   }
+  const once = ["online", "denied", "connecting"];
+  assertEquals(said, [...once, ...once], "nobody is told that it is offline, and tries again");
   await app.hold(60_000);
   app.answer = refusal("Forbidden", 403);
   app.socket.end(1001);
@@ -377,6 +386,21 @@ Deno.test("J12: a ticket that does not come is given up after 15 s, and so is a 
     assertEquals([app.provider.status, app.provider.error], ["connecting", null]);
     await app.world.pass(100);
     assertEquals([app.provider.status, app.provider.error?.message], ["offline", words]);
+  }
+});
+
+Deno.test("J15: who disconnects just as its ticket comes leaves nothing open", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    using app = new App();
+    const ticket = Promise.withResolvers<Ticket>();
+    app.answer = () => ticket.promise;
+    await settled();
+    ticket.resolve(ticketFor("notes", 1));
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    app.provider.disconnect();
+    await settled();
+    assertEquals(app.world.sockets.filter(({ readyState }) => readyState !== 3), []);
+    assertEquals(app.provider.status, "offline");
   }
 });
 

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /** A page with a stock editor, bound to a room by its stock binding: `?endpoint=&editor=&did=&token=`. */
 import { Editor as Tiptap } from "@tiptap/core";
 import Collaboration from "@tiptap/extension-collaboration";
