@@ -28,9 +28,10 @@ async function licenceOf(name: string, version: string): Promise<string> {
   return typeof license === "object" ? license.type : license ?? "none";
 }
 
-/** Of `(A OR B)` one will do. */
+/** Of `(A OR B)` one will do, of `(A AND B)` it takes both. */
 const isGood = (licence: string) =>
-  licence.replace(/^\(|\)$/g, "").split(" OR ").some((each) => GOOD.test(each));
+  licence.replace(/^\(|\)$/g, "").split(" OR ")
+    .some((choice) => choice.split(" AND ").every((each) => GOOD.test(each)));
 
 const found = new Map<string, string[]>();
 for (const key of Object.keys(lock.npm)) {
