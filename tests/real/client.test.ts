@@ -6,9 +6,11 @@ import {
   type TesseraProvider,
   viaProxy,
 } from "../../src/client/mod.ts";
-import { block, clientReadme, withFile } from "../outside/readme.ts";
+import { block, clientReadme, readme, withFile } from "../outside/readme.ts";
 import { Window } from "../client/app.ts";
 import { ServerProcess } from "../outside/server_process.ts";
+import { findBrowser, startBrowser } from "./browser.ts";
+import { signInByOAuth } from "./oauth.ts";
 import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
 
 const found = await findPds();
@@ -124,9 +126,36 @@ testReal(
   { DID_CACHE_FRESH: "1s" },
 );
 
+const browser = await findBrowser();
+
+testReal(
+  "O37: an app that has its user's leave by OAuth, for what the README says, comes online both ways; another is told no",
+  async (pds, server) => {
+    if (browser === null) return;
+    await using chromium = await startBrowser(browser);
+    const password = crypto.randomUUID();
+    const { did } = await pds.createAccount("alice", password);
+    const [, shown] = /`(rpc:[^`]+)`/.exec(readme)!;
+    const service = encodeURIComponent(`did:web:localhost%3A${new URL(server.url).port}`);
+    const scope = shown!.replace("did:web:sync.example.com", service);
+    const session = await signInByOAuth(pds, { did, password }, `atproto ${scope}`, chromium);
+    for (const getTicket of [serviceAuth(session), viaProxy(session)]) {
+      using hers = await new Window(server.url, "notes", "", { getTicket }).online();
+      assertEquals([hers.provider.did, hers.provider.role], [did, "owner"]);
+    }
+
+    const other = await signInByOAuth(pds, { did, password }, "atproto", chromium);
+    for (const getTicket of [serviceAuth(other), viaProxy(other)]) {
+      using hers = new Window(server.url, "notes", "", { getTicket });
+      await hers.until("status", ({ status }) => status === "denied");
+      assertEquals(hers.provider.error?.name, "ScopeMissingError");
+    }
+  },
+);
+
 testReal("O36: what the READMEs show of an app works, with a real agent", async (pds, server) => {
   const { agent } = await signUp(pds, "alice");
-  await withFile(block("ts", "`agent` is what your app has"), async (path) => {
+  await withFile(block("ts", "does all three, anew for each connection"), async (path) => {
     const { openNotes } = await import(path);
     const page: Record<string, string> = {};
     const provider: TesseraProvider = openNotes(agent, server.url, page);

@@ -3,9 +3,9 @@ import { ALICE, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { mustRun, NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
 
-const found = await npmPackages("client-1", {
+const found = await npmPackages("client-2", {
   ...NODE,
-  "@atproto/api": "0.19.19",
+  "@atproto/api": "0.21.0",
   typescript: "5.9.3",
   "y-websocket": "3.1.0",
   yjs: "13.6.33",
