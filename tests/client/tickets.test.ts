@@ -93,6 +93,10 @@ Deno.test("J13: a session with the OAuth scope that the README names may do what
     await getTicket(request).catch(() => {});
   }
   assertEquals(needs.map((need) => permission.matches(need)), [true, true]);
+
+  const [, all] = /`(rpc:\*[^`]+)`/.exec(readme)!;
+  const lxm = "chat.roomy.v0.sync.putMember";
+  assertEquals(RpcPermission.fromString(all!)!.matches({ aud: needs[0]!.aud, lxm }), true);
 });
 
 Deno.test("J13: no refusal is lost on the way: its name, its words, its status, and when to come back", async () => {

@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /** The demo: choose who you are, and write together. */
 import { type Account, type Cast, signIn } from "./account.ts";
 import { byId, face, make } from "./elements.ts";
