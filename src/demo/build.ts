@@ -5,6 +5,9 @@
  */
 const PAGE = new URL("./page/", import.meta.url).pathname;
 
+/** The editor's packages are pinned beside those of the tests: see the README, "Working on it". */
+const LOCK = `--lock=${new URL("../../tests/deno.lock", import.meta.url).pathname}`;
+
 /** What a browser is given, by name. */
 export type Page = Map<string, { body: Uint8Array<ArrayBuffer>; type: string }>;
 
@@ -12,7 +15,17 @@ export type Page = Map<string, { body: Uint8Array<ArrayBuffer>; type: string }>;
 export async function buildPage(): Promise<Page> {
   const bundle = await Deno.makeTempFile({ suffix: ".js" });
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform", "browser", "--minify", "--output", bundle, "app.ts"],
+    args: [
+      "bundle",
+      LOCK,
+      "--quiet",
+      "--platform",
+      "browser",
+      "--minify",
+      "--output",
+      bundle,
+      "app.ts",
+    ],
     cwd: PAGE,
     stdout: "null",
     stderr: "piped",

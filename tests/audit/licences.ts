@@ -1,5 +1,5 @@
 /**
- * Prints the licence of each package in `deno.lock`, and fails on one that is not on our list: part of
+ * Prints the licence of each package in `tests/deno.lock`, and fails on one that is not on our list: part of
  * `deno task audit`, which has installed them all.
  */
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -14,7 +14,7 @@ interface Manifest {
 
 const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
 const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
-const lock = JSON.parse(await Deno.readTextFile(`${ROOT}deno.lock`));
+const lock = JSON.parse(await Deno.readTextFile(`${ROOT}tests/deno.lock`));
 
 /** As in the lock file, where a package may be followed by what it was resolved with. */
 function parse(key: string): { name: string; version: string } {

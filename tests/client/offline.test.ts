@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import "fake-indexeddb/auto";
-import { IndexeddbPersistence } from "y-indexeddb";
+import "npm:fake-indexeddb@^6.2.5/auto";
+import { IndexeddbPersistence } from "npm:y-indexeddb@^9.0.12";
 import { ALICE, BOB } from "../http/service.ts";
 import { startRealService, Window } from "./app.ts";
 

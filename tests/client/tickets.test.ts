@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Agent } from "@atproto/api";
+import { Agent } from "npm:@atproto/api@^0.21.0";
 import { systemClock } from "../../src/clock.ts";
 import {
   type AgentRequest,
@@ -8,7 +8,7 @@ import {
   serviceAuth,
   viaProxy,
 } from "../../src/client/mod.ts";
-import { RpcPermission } from "@atproto/oauth-scopes";
+import { RpcPermission } from "npm:@atproto/oauth-scopes@^0.5.12";
 import { readme } from "../outside/readme.ts";
 import { documentOf, goodToken, makeAccount, plcDid } from "../auth/service_jwt_maker.ts";
 import { FakePlc } from "../did/fake_plc.ts";

@@ -79,3 +79,17 @@ Deno.test("K2: each metric in the dashboard is one of ours", async () => {
   assert(expressions.length >= 10);
   metrics.stop();
 });
+
+Deno.test("K5: deno.lock pins what the service needs, and not what only large tests or the demo do", async () => {
+  const json = async (path: string) =>
+    JSON.parse(await Deno.readTextFile(new URL(`../../${path}`, import.meta.url)));
+  const nameOf = (specifier: string) => /^npm:\/?(@?[^@]+)/.exec(specifier)?.[1];
+  const names = (specifiers: string[]) => new Set(specifiers.map(nameOf).filter(Boolean));
+  const { imports } = await json("deno.json");
+  const [lean, whole] = [await json("deno.lock"), await json("tests/deno.lock")];
+  // If this fails: `git checkout deno.lock`, and use the tasks, which have a lock of their own.
+  assertEquals(names(Object.keys(lean.specifiers)), names(Object.values(imports)));
+  for (const [key, { integrity }] of Object.entries<{ integrity: string }>(lean.npm)) {
+    assertEquals(whole.npm[key]?.integrity, integrity, `${key} is another in tests/deno.lock`);
+  }
+});

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Browser } from "playwright-core";
+import type { Browser } from "npm:playwright-core@^1.65.1";
 import { buildPage } from "../../src/demo/build.ts";
 import { castOn, type Demo, startDemo } from "../../src/demo/demo.ts";
 import { findPds, PdsServer } from "../../src/demo/pds_server.ts";

@@ -1,4 +1,9 @@
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "npm:playwright-core@^1.65.1";
 import { until } from "../until.ts";
 
 /** Where Chromium may be. */

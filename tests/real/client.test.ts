@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { AtpAgent } from "@atproto/api";
+import { AtpAgent } from "npm:@atproto/api@^0.21.0";
 import {
   type GetTicket,
   serviceAuth,

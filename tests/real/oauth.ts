@@ -1,7 +1,7 @@
-import { JoseKey } from "@atproto/jwk-jose";
-import { OAuthClient, type OAuthSession } from "@atproto/oauth-client";
-import { atprotoLoopbackClientMetadata } from "@atproto/oauth-types";
-import type { Browser } from "playwright-core";
+import { JoseKey } from "npm:@atproto/jwk-jose@^0.2.4";
+import { OAuthClient, type OAuthSession } from "npm:@atproto/oauth-client@^0.8.7";
+import { atprotoLoopbackClientMetadata } from "npm:@atproto/oauth-types@^0.7.6";
+import type { Browser } from "npm:playwright-core@^1.65.1";
 import type { PdsServer } from "../../src/demo/pds_server.ts";
 
 /** Signs an account in to an app by OAuth, as its owner does it: in a browser, with a password and a click. */

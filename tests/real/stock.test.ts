@@ -100,7 +100,8 @@ const CARETS = {
 async function servePage() {
   const folder = new URL("./editors/", import.meta.url).pathname;
   const bundle = await Deno.makeTempFile({ suffix: ".js" });
-  const flags = ["--quiet", "--platform", "browser", "--output", bundle];
+  const lock = `--lock=${new URL("../deno.lock", import.meta.url).pathname}`;
+  const flags = [lock, "--quiet", "--platform", "browser", "--output", bundle];
   await mustRun(Deno.execPath(), ["bundle", ...flags, "page.ts"], folder);
   const script = await Deno.readTextFile(bundle);
   const html = await Deno.readTextFile(`${folder}index.html`);

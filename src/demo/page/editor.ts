@@ -1,7 +1,7 @@
-import { defaultKeymap } from "@codemirror/commands";
-import { Compartment, EditorState } from "@codemirror/state";
-import { drawSelection, EditorView, keymap, placeholder } from "@codemirror/view";
-import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
+import { defaultKeymap } from "npm:@codemirror/commands@^6.10.0";
+import { Compartment, EditorState } from "npm:@codemirror/state@^6.7.6";
+import { drawSelection, EditorView, keymap, placeholder } from "npm:@codemirror/view@^6.43.15";
+import { yCollab, yUndoManagerKeymap } from "npm:y-codemirror.next@^0.3.6";
 import { type Doc, UndoManager } from "yjs";
 import type { Awareness } from "y-protocols/awareness";
 

@@ -1,4 +1,4 @@
-import { IndexeddbPersistence } from "y-indexeddb";
+import { IndexeddbPersistence } from "npm:y-indexeddb@^9.0.12";
 import * as Y from "yjs";
 import { TesseraProvider } from "../../client/mod.ts";
 import type { Account } from "./account.ts";

@@ -1,17 +1,22 @@
 /// <reference lib="dom" />
 /** A page with a stock editor, bound to a room by its stock binding: `?endpoint=&editor=&did=&token=`. */
-import { Editor as Tiptap } from "@tiptap/core";
-import Collaboration from "@tiptap/extension-collaboration";
-import CollaborationCaret from "@tiptap/extension-collaboration-caret";
-import StarterKit from "@tiptap/starter-kit";
-import { EditorView as CodeMirror } from "@codemirror/view";
-import { baseKeymap } from "prosemirror-commands";
-import { keymap } from "prosemirror-keymap";
-import { schema } from "prosemirror-schema-basic";
-import { EditorState } from "prosemirror-state";
-import { EditorView as ProseMirror } from "prosemirror-view";
-import { yCollab } from "y-codemirror.next";
-import { initProseMirrorDoc, yCursorPlugin, ySyncPlugin, yUndoPlugin } from "y-prosemirror";
+import { Editor as Tiptap } from "npm:@tiptap/core@3.31.3";
+import Collaboration from "npm:@tiptap/extension-collaboration@3.31.3";
+import CollaborationCaret from "npm:@tiptap/extension-collaboration-caret@3.31.3";
+import StarterKit from "npm:@tiptap/starter-kit@3.31.3";
+import { EditorView as CodeMirror } from "npm:@codemirror/view@^6.43.15";
+import { baseKeymap } from "npm:prosemirror-commands@^1.7.2";
+import { keymap } from "npm:prosemirror-keymap@^1.2.3";
+import { schema } from "npm:prosemirror-schema-basic@^1.2.5";
+import { EditorState } from "npm:prosemirror-state@^1.4.4";
+import { EditorView as ProseMirror } from "npm:prosemirror-view@^1.42.9";
+import { yCollab } from "npm:y-codemirror.next@^0.3.6";
+import {
+  initProseMirrorDoc,
+  yCursorPlugin,
+  ySyncPlugin,
+  yUndoPlugin,
+} from "npm:y-prosemirror@^1.3.7";
 import * as Y from "yjs";
 import { devToken, TesseraProvider } from "../../../src/client/mod.ts";
 
