@@ -128,6 +128,7 @@ export function readConfig(
       requests: data.MAX_REQUESTS,
       verifications: data.MAX_VERIFICATIONS,
       joinDeadline: data.JOIN_DEADLINE,
+      pingTimeout: data.PING_TIMEOUT,
       messageBytes: data.MAX_MESSAGE,
       presenceBytes: data.MAX_PRESENCE_MESSAGE,
       messagesPerSecond: data.MESSAGES_PER_SECOND,
@@ -270,6 +271,8 @@ const schema = z.object({
   MAX_VERIFICATIONS: limit("verifications"),
   JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
+  PING_TIMEOUT: duration.default(DEFAULT_LIMITS.pingTimeout)
+    .refine((ms) => ms >= 2_000 && ms <= LONGEST_TIMER, "must be from 2s to 24d"),
   MAX_MESSAGE: size.default(DEFAULT_LIMITS.messageBytes),
   MAX_PRESENCE_MESSAGE: size.default(DEFAULT_LIMITS.presenceBytes),
   MESSAGES_PER_SECOND: limit("messagesPerSecond"),

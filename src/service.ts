@@ -214,6 +214,7 @@ async function start(config: SyncServiceConfig, face: Face) {
     metrics,
     metricsToken: config.metricsToken ?? null,
     maxRequests: limits.requests,
+    pingTimeout: limits.pingTimeout,
     rates: {
       perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress, clock),
       handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),

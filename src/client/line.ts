@@ -12,6 +12,9 @@ const OPENING = 15_000;
 /** How long a line in doubt may be silent, in ms: it was asked something that is answered at once. */
 const DOUBT = 5_000;
 
+/** What may be on its way before the answer to a question is late for that alone, in bytes. */
+const LIGHT = 64 * 1_024;
+
 /** Who hears what comes over a line. */
 export interface Listener {
   /** The document is as the service has it. */
@@ -31,6 +34,8 @@ export class Line {
   /** Why it is ended from this side. */
   #why = "";
   #heard = 0;
+  /** Bytes that were sent since the service last said that it has got everything. */
+  #underWay = 0;
   #inDoubt = false;
 
   /** @param url Where the rooms are, as in `wss://sync.example.com/sync`. */
@@ -51,7 +56,7 @@ export class Line {
       maxBackoffTime: 0,
       WebSocketPolyfill: world.WebSocket,
     });
-    this.#stock.on("status", ({ status }) => status === "connected" && this.#opened.resolve());
+    this.#stock.on("status", ({ status }) => status === "connected" && this.#begin());
     this.#stock.on("connection-close", (event) => this.#end(event));
     this.#stock.on("sync", (isSynced) => isSynced && listener.synced());
     this.#listen(listener);
@@ -99,9 +104,12 @@ export class Line {
     this.#stock.disconnect();
   }
 
-  /** Asks for something, and ends it unless something comes. */
+  /**
+   * Asks for something, and ends it unless something comes. Not while much is under way: on a slow line
+   * the question itself would take long, and y-websocket looks every half minute anyway.
+   */
   doubt(): void {
-    if (this.#inDoubt || !this.#stock.wsconnected) return;
+    if (this.#inDoubt || !this.#stock.wsconnected || this.#underWay > LIGHT) return;
     this.#inDoubt = true;
     const before = this.#heard;
     const { ended } = this;
@@ -125,6 +133,17 @@ export class Line {
     this.#stock.destroy();
   }
 
+  #begin(): void {
+    const ws = this.#stock.ws!;
+    const send = ws.send.bind(ws);
+    this.#underWay = 0;
+    ws.send = (frame) => {
+      this.#underWay += (frame as Uint8Array).byteLength;
+      send(frame);
+    };
+    this.#opened.resolve();
+  }
+
   #end(event: CloseEvent | null): void {
     // Or it would come back by itself, with a ticket that is spent.
     this.#stock.shouldConnect = false;
@@ -146,7 +165,10 @@ export class Line {
       const auth = readAuth(decoder);
       if (auth !== null) listener.told(auth);
     };
-    handlers[PROBE] = (_, decoder) => listener.acknowledged(decoding.readVarUint(decoder));
+    handlers[PROBE] = (_, decoder) => {
+      this.#underWay = 0;
+      listener.acknowledged(decoding.readVarUint(decoder));
+    };
     handlers.forEach((handle, type) => {
       handlers[type] = (...message) => {
         this.#heard++;

@@ -47,6 +47,8 @@ export interface Parts {
   metricsToken: string | null;
   /** How many requests are answered at once. */
   maxRequests: number;
+  /** A socket that answers no ping for so long is gone, in ms. */
+  pingTimeout: number;
   /** How often one may ask. */
   rates: { perAddress: RateLimit; handshakesPerDid: RateLimit };
 }

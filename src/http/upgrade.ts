@@ -8,9 +8,6 @@ import { checkRoomName, roleIn } from "./tickets.ts";
 /** The sub-protocol that announces a ticket, and the one that is answered. */
 const SUB_PROTOCOL = "authorization";
 
-/** A socket that has not answered a ping for this long, in seconds, is gone. */
-const IDLE_TIMEOUT = 30;
-
 /** When to come back to a damaged room, in seconds: a repair is noticed within a minute. */
 const DAMAGE_RETRY = 60;
 
@@ -48,7 +45,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
   if (exchange.isOver) throw noAnswer();
   const { socket, response } = Deno.upgradeWebSocket(request, {
     protocol: protocols.answer,
-    idleTimeout: IDLE_TIMEOUT,
+    idleTimeout: parts.pingTimeout / 1_000,
   });
   parts.connections.admit(socket, {
     did,

@@ -17,6 +17,8 @@ export interface Limits {
   verifications: number;
   /** Milliseconds from the opening of a socket to its first message. */
   joinDeadline: number;
+  /** Milliseconds in which a ping has to be answered. */
+  pingTimeout: number;
   /** Bytes of one message; of one about presence. */
   messageBytes: number;
   presenceBytes: number;
@@ -53,6 +55,8 @@ export const DEFAULT_LIMITS: Limits = {
   verifications: 1_000,
   // A phone that has got through the handshake has a line.
   joinDeadline: 10_000,
+  // No answer gets past a message that is still arriving: the largest takes 70 KB/s for so long.
+  pingTimeout: 120_000,
   // A chapter with all its history, pasted; what is larger comes in pieces.
   messageBytes: 8 * MiB,
   // A newcomer's client repeats to us who is there: 200 with 300 bytes each.

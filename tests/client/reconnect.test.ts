@@ -374,6 +374,19 @@ Deno.test("J12: a line that is dead is given up: when the network goes, or nothi
   }
 });
 
+Deno.test("J12: a line on which much is under way is left the time that it takes", async () => {
+  using app = new App();
+  await app.hold(60_000);
+  const text = app.provider.doc.getText("text");
+  text.insert(0, "x".repeat(100_000));
+  await app.world.pass(25_000);
+  assertEquals(app.provider.status, "online");
+  app.socket.hear(...app.socket.sent.findLast(([type]) => type === 102)!); // all of it has arrived
+  text.insert(0, "y");
+  await app.world.pass(10_000);
+  assertEquals(app.provider.status, "offline");
+});
+
 Deno.test("J12: a ticket that does not come is given up after 15 s, and so is a line that does not open", async () => {
   const silent: [string, (app: App) => void][] = [
     ["The service did not answer.", (app) => app.answer = () => new Promise(() => {})],

@@ -14,6 +14,7 @@ Deno.test("N11: a client that vanishes without a word is gone from the room, and
     KV_PATH: ":memory:",
     UNSAFE_DEV_TOKEN: DEV_TOKEN,
     METRICS_PORT: "0",
+    PING_TIMEOUT: "4s",
   });
   const [, port] = /metrics are at port (\d+)/.exec(server.log.join("\n"))!;
   const bob = await connectPeer(server, BOB, "notes");

@@ -8,7 +8,7 @@ export class Cable implements Disposable {
 
   /**
    * @param target The port that it leads to.
-   * @param bytesPerSecond What it carries towards whoever is at its near end.
+   * @param bytesPerSecond What it carries, in each direction.
    */
   constructor(private readonly target: number, { bytesPerSecond = Infinity } = {}) {
     this.#pace = (bytes) =>
@@ -39,18 +39,24 @@ export class Cable implements Disposable {
     }
   }
 
+  /** Lets through no more than the line carries. */
+  #slowed(): TransformStream<Uint8Array, Uint8Array> {
+    return new TransformStream({
+      transform: async (bytes, controller) => {
+        await this.#pace(bytes.length);
+        controller.enqueue(bytes);
+      },
+    });
+  }
+
   async #join(near: Deno.TcpConn): Promise<void> {
     try {
       const far = await Deno.connect({ hostname: "localhost", port: this.target });
       for (const end of [near, far]) this.#open.add(end);
-      const slow = new TransformStream<Uint8Array, Uint8Array>({
-        transform: async (bytes, controller) => {
-          await this.#pace(bytes.length);
-          controller.enqueue(bytes);
-        },
-      });
-      const back = far.readable.pipeThrough(slow).pipeTo(near.writable);
-      await Promise.allSettled([near.readable.pipeTo(far.writable), back]);
+      await Promise.allSettled([
+        near.readable.pipeThrough(this.#slowed()).pipeTo(far.writable),
+        far.readable.pipeThrough(this.#slowed()).pipeTo(near.writable),
+      ]);
     } catch {
       close(near); // nobody is there
     }

@@ -195,3 +195,21 @@ Deno.test("O35: a big first sync: 8 MB over a line that takes 40 s for them come
   using alice = await town.open(ALICE).online();
   await until(() => alice.text.toString().startsWith("Bob has read it."));
 });
+
+Deno.test("O38: what was written offline comes up over a slow line, of which it takes 40 s, at the first attempt", async () => {
+  await using town = await startTown();
+  using cable = new Cable(town.port, { bytesPerSecond: 150_000 });
+  using alice = town.open(ALICE, { endpoint: `http://localhost:${cable.port}` });
+  alice.provider.disconnect();
+  for (let n = 0; n < 1_200; n++) alice.text.insert(0, `${n} ${"x".repeat(4_990)}\n`);
+  const said: string[] = [];
+  alice.provider.addEventListener("status", () => said.push(alice.provider.status));
+  alice.provider.addEventListener("error", () => said.push(alice.provider.error!.message));
+  const begun = performance.now();
+  alice.provider.connect();
+  await alice.provider.saved();
+  // Longer than half a minute, in which no answer to a ping gets past it.
+  assert(performance.now() - begun > 35_000);
+  assertEquals(said, ["connecting", "online"]);
+  assertEquals((await freshText(town)).length, alice.text.length);
+});
