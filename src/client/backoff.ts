@@ -59,9 +59,9 @@ export class Backoff {
   failed({ isSlower = false, retryAfter = 0 }: Setback = {}): void {
     this.#failures = Math.max(this.#failures + 1, isSlower ? SLOWER : 0);
     const most = Math.min(LONGEST, FIRST * 2 ** (this.#failures - 1));
-    const now = this.world.uptime();
-    this.#until = now + this.world.random() * most;
-    this.#ordered = now + Math.min(retryAfter, LONGEST_ORDER);
+    this.#ordered = this.world.uptime() + Math.min(retryAfter, LONGEST_ORDER);
+    // Many are told the same moment, and are not to come all at it.
+    this.#until = this.#ordered + this.world.random() * most;
   }
 
   /** It has not. */

@@ -16,6 +16,7 @@ export class ProviderError extends Error {
   /** When the service wants to be asked again, in ms. */
   readonly retryAfter?: number;
 
+  /** For a `getTicket` of yours, which knows better than `NoTicket` why there is none. */
   constructor(name: string, message: string, details: Details = {}) {
     super(message, { cause: details.cause });
     this.name = name;

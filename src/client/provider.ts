@@ -29,6 +29,7 @@ export type Status = "connecting" | "online" | "offline" | "denied";
 /** What a {@linkcode TesseraProvider} tells of, by an event without details: the news is its property. */
 export type ProviderEvent = "status" | "role" | "saved" | "peers" | "error";
 
+/** How a {@linkcode TesseraProvider} is set up. */
 export interface ProviderOptions {
   /** The origin of the service, as in `https://sync.example.com`. */
   endpoint: string;
@@ -76,12 +77,14 @@ export class TesseraProvider extends EventTarget {
   #hadUnsaved = false;
 
   /**
+   * Joins a room, and connects unless told not to.
    * @param world For tests: a clock, a network and chances of their own.
    * @throws {TypeError} the endpoint is no URL, or there is no WebSocket here
    */
   constructor(
     /** The name of the room. */
     readonly room: string,
+    /** What is kept in sync with it. */
     readonly doc: Doc,
     { endpoint, getTicket, awareness, connect = true }: ProviderOptions,
     private readonly world: World = thisWorld,
@@ -189,6 +192,7 @@ export class TesseraProvider extends EventTarget {
     }
   }
 
+  /** As every `EventTarget` does it, for what there is to tell. */
   override addEventListener(
     type: ProviderEvent,
     listener: EventListenerOrEventListenerObject | null,
@@ -197,6 +201,7 @@ export class TesseraProvider extends EventTarget {
     super.addEventListener(type, listener, options);
   }
 
+  /** As every `EventTarget` does it. */
   override removeEventListener(
     type: ProviderEvent,
     listener: EventListenerOrEventListenerObject | null,

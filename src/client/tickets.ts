@@ -2,10 +2,13 @@ import { readAnswer } from "./failure.ts";
 
 /** What `getTicket` answers: leave to open one socket, soon, once. */
 export interface Ticket {
+  /** What it is, in 43 letters. */
   ticket: string;
   /** Whom the service takes you for. */
   did: string;
+  /** The room that it opens. */
   room: string;
+  /** What you may do there. */
   role: Role;
   /** What to offer as `Sec-WebSocket-Protocol`. */
   protocols: string[];
@@ -21,6 +24,7 @@ export type GetTicket = (request: TicketRequest) => Promise<Ticket>;
 export interface TicketRequest {
   /** The origin of the service. */
   endpoint: string;
+  /** The name of the room. */
   room: string;
   /** Aborted when the ticket is no longer wanted. */
   signal: AbortSignal;
@@ -28,14 +32,19 @@ export interface TicketRequest {
 
 /** Who can make calls in the user's name: an `Agent` of `@atproto/api`, or an OAuth session. */
 export interface AgentLike {
+  /** Makes a call to the user's PDS, at a path of it. */
   fetchHandler(path: string, init: AgentRequest): Promise<Response>;
 }
 
 /** What is asked of it: a part of what `fetch` takes. */
 export interface AgentRequest {
+  /** A query's, or a procedure's. */
   method: "GET" | "POST";
+  /** What goes with it, beside what proves who calls. */
   headers?: Record<string, string>;
+  /** JSON. */
   body?: string;
+  /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal;
 }
 

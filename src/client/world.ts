@@ -6,7 +6,7 @@ export interface World {
   after(ms: number, callback: () => void): () => void;
   /** From 0 up to, and not including, 1. */
   random(): number;
-  /** @throws {TypeError} there is none */
+  /** What opens a line. @throws {TypeError} there is none */
   readonly WebSocket: typeof WebSocket;
   /** Tells what becomes of the network, and of whoever looks. Returns a function that ends it. */
   watch(onSign: (sign: Sign) => void): () => void;

@@ -144,9 +144,12 @@ Deno.test("D6: concurrent look-ups of one DID share one request", async () => {
   using world = await World.open();
   const directory = Promise.withResolvers<DidDocument>();
   world.answer(() => directory.promise);
+  let looked = 0;
+  const recall = world.cache.recall.bind(world.cache);
+  world.cache.recall = (did) => recall(did).finally(() => looked++);
   const both = () => [world.keys.get(alice.did, false), world.keys.get(alice.did, true)];
   const keys = Array.from({ length: 20 }, both).flat();
-  await world.cache.recall(alice.did); // KV answers in order: by now all of them have looked there
+  await until(() => looked === 20); // who is not told to ask the directory has looked here first
   directory.resolve(documentOf(alice));
   assertEquals([new Set(await Promise.all(keys)), world.asked], [new Set([oldKey]), 1]);
 });

@@ -131,6 +131,19 @@ Deno.test("J3: what the service says of coming back is obeyed, whatever wakes it
   assert(app.asked.length > length);
 });
 
+Deno.test("J3: of many who are told the same moment, each comes at one of its own after it", async () => {
+  const waits = await Promise.all(Array.from({ length: 40 }, async (_, seed) => {
+    using app = new App(new FakeWorld(seed));
+    app.answer = refusal("StoreUnavailable", 503, 5_000);
+    await app.world.pass(20_000);
+    return app.waits[0]!;
+  }));
+  assert(Math.min(...waits) >= 5_000, `${waits}`);
+  for (const [from, to] of [[5_000, 7_000], [7_000, 9_000], [9_000, 11_000], [11_000, 13_000]]) {
+    assert(waits.some((wait) => wait >= from! && wait < to!), `nobody from ${from} to ${to}`);
+  }
+});
+
 Deno.test("J4: 4401 costs a new ticket at once; 4403, 4404 and a refusal stop it, till it is told to connect", async () => {
   using app = new App();
   await app.hold(10_000);

@@ -28,13 +28,21 @@ byId("leave").onclick = () => {
 };
 
 const handle = sessionStorage.getItem("account");
-if (cast.accounts.some((account) => account.handle === handle)) await enter(handle!);
+if (cast.accounts.some((account) => account.handle === handle)) enter(handle!);
 else byId("sign-in").hidden = false;
 
 async function enter(handle: string): Promise<void> {
-  sessionStorage.setItem("account", handle);
   byId("sign-in").hidden = true;
-  const account = await signIn(cast, handle);
+  try {
+    await enterAs(await signIn(cast, handle));
+    sessionStorage.setItem("account", handle);
+  } catch (error) {
+    byId("sign-in").hidden = false;
+    byId("sign-in-note").textContent = `${handle} can't come in: ${(error as Error).message}`;
+  }
+}
+
+async function enterAs(account: Account): Promise<void> {
   const asked = new URLSearchParams(location.hash.slice(1));
   const room = asked.get("room") ?? ROOM;
   const invite = asked.get("invite");
