@@ -9,6 +9,9 @@ import type { World } from "./world.ts";
 /** How long a line may take to open, in ms. */
 const OPENING = 15_000;
 
+/** Why not, no browser tells. */
+const NOT_OPENED = "The service opened no connection.";
+
 /** How long a line in doubt may be silent, in ms: it was asked something that is answered at once. */
 const DOUBT = 5_000;
 
@@ -77,7 +80,7 @@ export class Line {
     this.#opened = Promise.withResolvers();
     this.#ended = Promise.withResolvers();
     this.#why = "Nothing was heard of the service for half a minute.";
-    const cancel = this.world.after(OPENING, () => this.end("The service opened no connection."));
+    const cancel = this.world.after(OPENING, () => this.end(NOT_OPENED));
     try {
       this.#connect(protocols);
       const failure = await Promise.race([this.#opened.promise, this.#ended.promise]);
@@ -148,8 +151,8 @@ export class Line {
     // Or it would come back by itself, with a ticket that is spent.
     this.#stock.shouldConnect = false;
     const { code, reason } = event ?? { code: undefined, reason: this.#why };
-    const words = reason || "The connection was lost.";
-    this.#ended.resolve(new ProviderError("Closed", words, { code }));
+    const words = this.#stock.wsconnected ? "The connection was lost." : NOT_OPENED;
+    this.#ended.resolve(new ProviderError("Closed", reason || words, { code }));
   }
 
   #listen(listener: Listener): void {

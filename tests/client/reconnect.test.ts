@@ -326,6 +326,17 @@ Deno.test("J7: what goes wrong on the way to a ticket has a name of its own, and
     if (error?.message === "Sign in again.") assert(error.cause instanceof SessionExpired);
     assertEquals(app.world.sockets, []);
   }
+  {
+    using app = new App();
+    app.world.onSocket = (socket) => socket.end();
+    await app.world.pass(0);
+    assertEquals(app.provider.error?.message, "The service opened no connection.");
+    app.world.onSocket = () => {};
+    await app.world.pass(1_000);
+    app.socket.open().end();
+    await settled();
+    assertEquals(app.provider.error?.message, "The connection was lost.");
+  }
   using app = new App();
   Object.defineProperty(app.world, "WebSocket", {
     value: class {

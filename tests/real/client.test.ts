@@ -164,7 +164,7 @@ testReal("O36: what the READMEs show of an app works, with a real agent", async 
     await provider.saved();
     assertEquals(page, { mark: "Saved", editable: "true", people: "" });
     provider.disconnect();
-    assertEquals(page.mark, "Offline: kept on this device");
+    assertEquals(page.mark, "Offline");
     provider.destroy();
   });
 
