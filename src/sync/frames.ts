@@ -92,6 +92,13 @@ export const step2Frame = (update: Uint8Array): Uint8Array => syncFrame(STEP_2, 
 /** An edit. */
 export const updateFrame = (update: Uint8Array): Uint8Array => syncFrame(UPDATE, update);
 
+/** A step 2 as a mere edit: there is more to come, and who gets it is not to think otherwise. */
+export function step2AsUpdate(frame: Uint8Array): Uint8Array {
+  const update = frame.slice();
+  update[1] = UPDATE;
+  return update;
+}
+
 /** "You may not do that": https://github.com/yjs/y-protocols/blob/master/auth.js. */
 export const deniedFrame = (reason: string): Uint8Array => authFrame(DENIED, reason);
 

@@ -1,7 +1,7 @@
 import * as Y from "yjs";
 import type { Clock } from "../clock.ts";
 import type { Document } from "./document.ts";
-import { step2Frame, updateFrame } from "./frames.ts";
+import { step2AsUpdate, step2Frame, updateFrame } from "./frames.ts";
 import type { StateVector } from "./pieces.ts";
 
 /** How long a part is kept for who comes next, in ms: a crowd comes within seconds. */
@@ -37,7 +37,7 @@ export class Parts {
   next(document: Document, version: number, from: StateVector): Part {
     const key = Y.encodeStateVector(from).toBase64();
     const known = this.#kept.get(key);
-    if (known !== undefined) return known.part;
+    if (known !== undefined) return known.part = upToDate(known.part, version);
     const { update, reaches, last } = document.nextPiece(from);
     const part = {
       // With step 2 a client believes that it is synced: so that comes last.
@@ -68,4 +68,10 @@ export class Parts {
     this.#bytes -= this.#kept.get(key)!.part.frame.length;
     this.#kept.delete(key);
   }
+}
+
+/** A part as it is at this version: what was the last one, and is kept, is so no longer. */
+function upToDate(part: Part, version: number): Part {
+  if (part.completes === null || part.completes === version) return part;
+  return { ...part, frame: step2AsUpdate(part.frame), completes: null };
 }

@@ -38,3 +38,23 @@ Deno.test("R15: what was made for one is kept 5 s for the next", () => {
   parts.forgetOld();
   assert(from(0) !== first);
 });
+
+Deno.test("R14: a step 2 that was kept is none for who comes when there is more: theirs comes last", () => {
+  const author = new Y.Doc();
+  const document = new Document();
+  author.on("update", (update) => document.apply([update]));
+  const text = author.getText("text");
+  text.insert(0, "x".repeat(50_000));
+  const parts = new Parts(new FakeClock());
+  const [SYNC, STEP_2, UPDATE] = [0, 1, 2];
+  const first = parts.next(document, 1, new Map());
+  assertEquals([...first.frame.slice(0, 2)], [SYNC, STEP_2]);
+
+  text.insert(0, "since then ");
+  const kept = parts.next(document, 2, new Map());
+  assertEquals([...kept.frame.slice(0, 2), kept.completes], [SYNC, UPDATE, null]);
+  assertEquals(kept.frame.slice(2), first.frame.slice(2));
+  assert(parts.next(document, 2, new Map()) === kept, "made once for a crowd");
+  const rest = parts.next(document, 2, kept.reaches);
+  assertEquals([...rest.frame.slice(0, 2), rest.completes], [SYNC, STEP_2, 2]);
+});
