@@ -7,6 +7,8 @@
  * (On JSR it goes as it is: `cd src/client && deno publish`.)
  */
 import project from "../../deno.json" with { type: "json" };
+import { bundle, compressedSize, inKB } from "../../src/demo/bundle.ts";
+import { mustRun } from "../../src/demo/run.ts";
 
 const CLIENT = new URL("../../src/client/", import.meta.url).pathname;
 const FOLDER = new URL("./package/", import.meta.url).pathname;
@@ -17,8 +19,10 @@ const PEER = "yjs";
 await Deno.remove(FOLDER, { recursive: true }).catch(() => {});
 await Deno.mkdir(FOLDER);
 const archive = await Deno.makeTempFile({ suffix: ".tgz" });
-await run("deno", "pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", archive);
-await run("tar", "--extract", "--gzip", `--file=${archive}`, "--strip=1", `--directory=${FOLDER}`);
+const pack = ["pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", archive];
+await mustRun(Deno.execPath(), pack, CLIENT);
+const unpack = ["--extract", "--gzip", `--file=${archive}`, "--strip=1", `--directory=${FOLDER}`];
+await mustRun("tar", unpack, CLIENT);
 await Deno.remove(archive);
 
 // `deno pack` knows of no peers, nor of what is only for people.
@@ -38,29 +42,14 @@ await Deno.writeTextFile(
     2,
   ),
 );
-for (const name of ["LICENSE"]) await Deno.copyFile(`${CLIENT}../../${name}`, FOLDER + name);
+await Deno.copyFile(`${CLIENT}../../LICENSE`, `${FOLDER}LICENSE`);
 
 console.log(`${FOLDER} is ready.`);
 const own = [PEER, "y-websocket", "y-protocols/*", "lib0/*"];
 console.log(`In a page, minified and compressed: ${await size(PEER)} beside ${PEER},`);
 console.log(`of which ${await size(...own)} are not y-websocket, y-protocols or lib0.`);
 
-/** What it comes to in a bundle without some packages, in KB. */
+/** What it comes to in a bundle without some packages. */
 async function size(...without: string[]): Promise<string> {
-  const bundle = await Deno.makeTempFile({ suffix: ".js" });
-  const external = without.flatMap((name) => ["--external", name]);
-  const minified = ["--quiet", "--platform", "browser", "--minify"];
-  await run("deno", "bundle", ...minified, ...external, "--output", bundle, "mod.ts");
-  const { body } = new Response(await Deno.readFile(bundle));
-  await Deno.remove(bundle);
-  const { size } = await new Response(body!.pipeThrough(new CompressionStream("gzip"))).blob();
-  return `${(size / 1_000).toFixed(1)} KB`;
-}
-
-async function run(command: string, ...args: string[]): Promise<void> {
-  const path = command === "deno" ? Deno.execPath() : command;
-  const options = { args, cwd: CLIENT, stdout: "null", stderr: "piped" } as const;
-  const { success, stderr } = await new Deno.Command(path, options).output();
-  if (success) return;
-  throw new Error(`${command} ${args.join(" ")} failed:\n${new TextDecoder().decode(stderr)}`);
+  return inKB(await compressedSize(await bundle(CLIENT, "mod.ts", without)));
 }

@@ -271,11 +271,11 @@ export class TesseraProvider extends EventTarget {
 
   #goOffline(failure: ProviderError): void {
     const wasSteady = this.world.uptime() - this.#onlineSince >= STEADY;
-    const { isSlower } = setback(failure);
+    const blow = setback(failure);
     this.#onlineSince = Infinity;
-    if (wasSteady && !isSlower) this.#backoff.succeeded();
+    if (wasSteady && !blow.isSlower) this.#backoff.succeeded();
     if (wasSteady && isRenewal(failure)) return this.#setStatus("connecting");
-    this.#backoff.failed(setback(failure));
+    this.#backoff.failed(blow);
     this.#setStatus("offline");
   }
 

@@ -1,4 +1,5 @@
-import { type Found, installed, mustRun, NODE, nodeIn, npmPackages, runs } from "./npm_packages.ts";
+import { installed, NODE, nodeIn, npmPackages } from "./npm_packages.ts";
+import { mustRun } from "./run.ts";
 
 /**
  * What a PDS needs: Node 22, which comes as a package as well, and SQLite, which is built here. A
@@ -114,12 +115,9 @@ async function read<T>(response: Response): Promise<T> {
   return await response.json();
 }
 
-/** The folder with the packages of a PDS, which it installs if need be; or why there can be none. */
-export async function findPds(): Promise<Found> {
-  for (const tool of ["make", "g++", "python3"]) {
-    if (!await runs(tool)) return { missing: `there is no ${tool}, which it is built with` };
-  }
-  return await npmPackages(NAME, PACKAGES, buildSqlite);
+/** The folder with the packages of a PDS, which are installed if need be; null if there can be none. */
+export function findPds(): Promise<string | null> {
+  return npmPackages(NAME, PACKAGES, ["make", "g++", "python3"], buildSqlite);
 }
 
 /** The same, if it is there already. */

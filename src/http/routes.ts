@@ -122,11 +122,7 @@ const BUSY_RETRY = 5;
 const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
 /** @throws {Refusal} The request's address has asked too often, or too many are under way. */
-function limit(
-  { address }: Exchange,
-  underWay: number,
-  { rates, maxRequests }: Parts,
-): void {
+function limit({ address }: Exchange, underWay: number, { rates, maxRequests }: Parts): void {
   rates.perAddress.spend(networkOf(address));
   if (underWay <= maxRequests) return;
   const words = "Too much is asked of this service just now. Come back in a moment.";

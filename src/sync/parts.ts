@@ -37,7 +37,10 @@ export class Parts {
   next(document: Document, version: number, from: StateVector): Part {
     const key = Y.encodeStateVector(from).toBase64();
     const known = this.#kept.get(key);
-    if (known !== undefined) return known.part = upToDate(known.part, version);
+    if (known !== undefined) {
+      known.part = upToDate(known.part, version);
+      return known.part;
+    }
     const { update, reaches, last } = document.nextPiece(from);
     const part = {
       // With step 2 a client believes that it is synced: so that comes last.

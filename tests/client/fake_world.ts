@@ -1,12 +1,13 @@
 import type { Sign, Ticket, World } from "../../src/client/mod.ts";
 import { systemClock } from "../../src/clock.ts";
 import { FakeClock } from "../fake_clock.ts";
+import { Chance } from "../sim/chance.ts";
 
 /** A world in which time passes when it is told to, and every socket does as a test says. */
 export class FakeWorld implements World {
   readonly #clock = new FakeClock();
   readonly #watchers = new Set<(sign: Sign) => void>();
-  #seed: number;
+  readonly #chance: Chance;
   /** Every socket that was ever asked for, and when. */
   readonly sockets: FakeSocket[] = [];
   /** What becomes of a new one. */
@@ -14,7 +15,7 @@ export class FakeWorld implements World {
   readonly WebSocket: typeof WebSocket;
 
   constructor(seed = 1) {
-    this.#seed = seed;
+    this.#chance = new Chance(seed);
     const add = (socket: FakeSocket) => {
       this.sockets.push(socket);
       // As a browser does it: nothing happens before whoever made it has had a look at it.
@@ -36,12 +37,8 @@ export class FakeWorld implements World {
     return this.#clock.after(ms, callback);
   }
 
-  /** Mulberry32. */
   random(): number {
-    let t = this.#seed += 0x6D2B79F5;
-    t = Math.imul(t ^ t >>> 15, t | 1);
-    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+    return this.#chance.next();
   }
 
   watch(onSign: (sign: Sign) => void): () => void {

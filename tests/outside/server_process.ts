@@ -2,6 +2,8 @@ import project from "../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
+const SERVICE = { name: "start", ready: / is ready at (\S+) / } as const;
+
 /** The service as its users run it: a process, its settings in the environment, its log on its outputs. */
 export class ServerProcess implements AsyncDisposable {
   private constructor(
@@ -13,15 +15,21 @@ export class ServerProcess implements AsyncDisposable {
     private readonly printed: Promise<unknown>,
   ) {}
 
-  /** Starts it and waits for its ready line. Everyone may write everywhere, unless `env` says otherwise. */
-  static async start(env: Record<string, string>): Promise<ServerProcess> {
+  /**
+   * Starts it and waits for its ready line. Everyone may write everywhere, unless `env` says otherwise.
+   * @param task What is started, and what it says of its origin once it is ready.
+   */
+  static async start(
+    env: Record<string, string>,
+    task: { name: keyof typeof project.tasks; ready: RegExp } = SERVICE,
+  ): Promise<ServerProcess> {
     const log: string[] = [];
     const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
     const defaults = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ACCESS_POLICY: "open" };
-    const child = spawn({ ...defaults, ...env });
+    const child = spawn({ ...defaults, ...env }, task.name);
     const printed = readLines(child, (line) => {
       log.push(line);
-      const url = / is ready at (\S+) /.exec(line)?.[1];
+      const url = task.ready.exec(line)?.[1];
       if (url !== undefined) announce(url);
     });
     const url = await Promise.race([ready, printed]);
@@ -84,7 +92,7 @@ export async function runTask(
  */
 function spawn(
   env: Record<string, string>,
-  task: keyof typeof project.tasks = "start",
+  task: keyof typeof project.tasks,
   args: string[] = [],
 ): Deno.ChildProcess {
   const [, ...flags] = project.tasks[task].split(" ");

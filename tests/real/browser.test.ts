@@ -6,10 +6,12 @@ import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
 import { freePort } from "../free_port.ts";
 import { DemoWindow, findBrowser, startBrowser } from "./browser.ts";
 import { Cable } from "./cable.ts";
+import { testReal as testWith } from "./real_test.ts";
 
-const [place, found] = [await findBrowser(), await findPds()];
-const can = place !== null && "folder" in found;
-const page = can ? await buildPage() : new Map();
+const [chromium, packages] = [await findBrowser(), await findPds()];
+const needed = chromium === null || packages === null
+  ? null
+  : { chromium, packages, page: await buildPage() };
 
 /** The demo as `deno task demo` starts it, a browser, and a line between the two. */
 interface Stage {
@@ -21,29 +23,24 @@ interface Stage {
 
 /** A test with a real browser and a real PDS. */
 function testReal(rule: string, body: (stage: Stage) => Promise<void>): void {
-  Deno.test({
-    name: rule,
-    ignore: !can,
-    async fn() {
-      if (!can) return;
-      const folder = await Deno.makeTempDir();
-      await using pds = await PdsServer.start(found.folder);
-      await using browser = await startBrowser(place);
-      const port = freePort();
-      using cable = new Cable(port);
-      const url = `http://localhost:${cable.port}`;
-      const cast = await castOn(pds, url);
-      const start = () => startDemo({ page, cast, url, port, kv: `${folder}/demo.sqlite3`, pds });
-      let demo: Demo = start();
-      const restart = async () => {
-        await demo.stop();
-        demo = start();
-      };
-      await body({ browser, url: `${url}/demo/`, cable, restart });
-      await browser.close();
+  testWith(rule, needed, async ({ chromium, packages, page }) => {
+    const folder = await Deno.makeTempDir();
+    await using pds = await PdsServer.start(packages);
+    await using browser = await startBrowser(chromium);
+    const port = freePort();
+    using cable = new Cable(port);
+    const url = `http://localhost:${cable.port}`;
+    const cast = await castOn(pds, url);
+    const start = () => startDemo({ page, cast, url, port, kv: `${folder}/demo.sqlite3`, pds });
+    let demo: Demo = start();
+    const restart = async () => {
       await demo.stop();
-      await Deno.remove(folder, { recursive: true });
-    },
+      demo = start();
+    };
+    await body({ browser, url: `${url}/demo/`, cable, restart });
+    await browser.close();
+    await demo.stop();
+    await Deno.remove(folder, { recursive: true });
   });
 }
 

@@ -11,32 +11,28 @@ import { Window } from "../client/app.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { findBrowser, startBrowser } from "./browser.ts";
 import { signInByOAuth } from "./oauth.ts";
+import { testReal as testWith } from "./real_test.ts";
 import { findPds, PdsServer } from "../../src/demo/pds_server.ts";
 
-const found = await findPds();
+const [packages, chromium] = [await findPds(), await findBrowser()];
 
-/** A test with a real PDS and a service that asks its directory. What is missing, `pds.test.ts` says. */
+/** A test with a real PDS, a service that asks its directory, and if need be a browser. */
 function testReal(
   rule: string,
   body: (pds: PdsServer, server: ServerProcess) => Promise<void>,
-  env: Record<string, string> = {},
+  { env = {}, inBrowser = false }: { env?: Record<string, string>; inBrowser?: boolean } = {},
 ): void {
-  Deno.test({
-    name: rule,
-    ignore: "missing" in found,
-    async fn() {
-      if ("missing" in found) return;
-      await using pds = await PdsServer.start(found.folder);
-      await using server = await ServerProcess.start({
-        KV_PATH: ":memory:",
-        ACCESS_POLICY: "members",
-        PLC_URL: pds.plcUrl,
-        UNSAFE_ALLOW_LOCAL_DIDS: "true",
-        ...env,
-      });
-      await body(pds, server);
-      assertEquals(await server.stop(), 0);
-    },
+  testWith(rule, inBrowser && chromium === null ? null : packages, async (packages) => {
+    await using pds = await PdsServer.start(packages);
+    await using server = await ServerProcess.start({
+      KV_PATH: ":memory:",
+      ACCESS_POLICY: "members",
+      PLC_URL: pds.plcUrl,
+      UNSAFE_ALLOW_LOCAL_DIDS: "true",
+      ...env,
+    });
+    await body(pds, server);
+    assertEquals(await server.stop(), 0);
   });
 }
 
@@ -123,34 +119,32 @@ testReal(
     }
     assertEquals(hers.provider.status, "offline");
   },
-  { DID_CACHE_FRESH: "1s" },
+  { env: { DID_CACHE_FRESH: "1s" } },
 );
-
-const browser = await findBrowser();
 
 testReal(
   "O37: an app that has its user's leave by OAuth, for what the README says, comes online both ways; another is told no",
   async (pds, server) => {
-    if (browser === null) return;
-    await using chromium = await startBrowser(browser);
+    await using browser = await startBrowser(chromium!);
     const password = crypto.randomUUID();
     const { did } = await pds.createAccount("alice", password);
     const [, shown] = /`(rpc:[^`]+)`/.exec(readme)!;
     const service = encodeURIComponent(`did:web:localhost%3A${new URL(server.url).port}`);
     const scope = shown!.replace("did:web:sync.example.com", service);
-    const session = await signInByOAuth(pds, { did, password }, `atproto ${scope}`, chromium);
+    const session = await signInByOAuth(pds, { did, password }, `atproto ${scope}`, browser);
     for (const getTicket of [serviceAuth(session), viaProxy(session)]) {
       using hers = await new Window(server.url, "notes", "", { getTicket }).online();
       assertEquals([hers.provider.did, hers.provider.role], [did, "owner"]);
     }
 
-    const other = await signInByOAuth(pds, { did, password }, "atproto", chromium);
+    const other = await signInByOAuth(pds, { did, password }, "atproto", browser);
     for (const getTicket of [serviceAuth(other), viaProxy(other)]) {
       using hers = new Window(server.url, "notes", "", { getTicket });
       await hers.until("status", ({ status }) => status === "denied");
       assertEquals(hers.provider.error?.name, "ScopeMissingError");
     }
   },
+  { inBrowser: true },
 );
 
 testReal("O36: what the READMEs show of an app works, with a real agent", async (pds, server) => {

@@ -1,16 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { ALICE, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
-import { mustRun, NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
+import { testReal } from "./real_test.ts";
+import { NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
+import { mustRun } from "../../src/demo/run.ts";
 
-const found = await npmPackages("client-2", {
+const packages = await npmPackages("client-2", {
   ...NODE,
   "@atproto/api": "0.21.0",
   typescript: "5.9.3",
   "y-websocket": "3.1.0",
   yjs: "13.6.33",
 });
-if ("missing" in found) console.warn(`SKIPPED: the client's npm package, for ${found.missing}`);
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -45,14 +46,9 @@ const failure: string = await one.provider.saved().then(() => "saved", (error: P
 console.log(failure);
 `;
 
-/** A test with npm's packages. */
-function testReal(rule: string, body: (folder: string) => Promise<void>): void {
-  const fn = () => "missing" in found ? Promise.resolve() : body(found.folder);
-  Deno.test({ name: rule, ignore: "missing" in found, fn });
-}
-
 testReal(
   "J16: what the build makes of the client type-checks, runs in Node and lets it end, and is small",
+  packages,
   async (folder) => {
     const printed = await mustRun(Deno.execPath(), ["task", "build:client"], ROOT);
     const [all, own] = [...printed.matchAll(/([\d.]+) KB/g)].map(([, size]) => Number(size));

@@ -6,6 +6,7 @@ import { ServerProcess } from "../outside/server_process.ts";
 import type { TestPeer } from "../sync/test_peer.ts";
 import { until } from "../until.ts";
 import { findKvServer, KvServer } from "./kv_server.ts";
+import { testReal as testWith } from "./real_test.ts";
 
 const program = await findKvServer();
 if (program === null) {
@@ -18,21 +19,17 @@ function testReal(
   count: number,
   body: (kv: KvServer, servers: ServerProcess[]) => Promise<void>,
 ): void {
-  Deno.test({
-    name: rule,
-    ignore: program === null,
-    async fn() {
-      await using kv = await KvServer.start(program!);
-      const env = { ...kv.env, UNSAFE_DEV_TOKEN: DEV_TOKEN };
-      const servers = await Promise.all(
-        Array.from({ length: count }, () => ServerProcess.start(env)),
-      );
-      try {
-        await body(kv, servers);
-      } finally {
-        for (const server of servers) await server[Symbol.asyncDispose]();
-      }
-    },
+  testWith(rule, program, async (program) => {
+    await using kv = await KvServer.start(program);
+    const env = { ...kv.env, UNSAFE_DEV_TOKEN: DEV_TOKEN };
+    const servers = await Promise.all(
+      Array.from({ length: count }, () => ServerProcess.start(env)),
+    );
+    try {
+      await body(kv, servers);
+    } finally {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+    }
   });
 }
 

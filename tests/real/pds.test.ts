@@ -2,21 +2,16 @@ import { assertEquals } from "@std/assert";
 import { LIST, LIST_ITEM } from "../../src/access/grants.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { TestPeer } from "../sync/test_peer.ts";
+import { testReal as testWith } from "./real_test.ts";
 import { findPds, type PdsAccount, PdsServer } from "../../src/demo/pds_server.ts";
 
-const found = await findPds();
-if ("missing" in found) console.warn(`SKIPPED: what needs a real PDS, for ${found.missing}`);
+const packages = await findPds();
 
 /** A test with a real PDS. */
 function testReal(rule: string, body: (pds: PdsServer) => Promise<void>): void {
-  Deno.test({
-    name: rule,
-    ignore: "missing" in found,
-    async fn() {
-      if ("missing" in found) return;
-      await using pds = await PdsServer.start(found.folder);
-      await body(pds);
-    },
+  testWith(rule, packages, async (packages) => {
+    await using pds = await PdsServer.start(packages);
+    await body(pds);
   });
 }
 

@@ -3,28 +3,26 @@ import { assert, assertEquals } from "@std/assert";
 import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { until } from "../until.ts";
+import { testReal } from "./real_test.ts";
 
 const deploy = (name: string) => new URL(`../../deploy/${name}`, import.meta.url).pathname;
 
-async function exists(program: string): Promise<boolean> {
+/** A program, if it is here. */
+async function find(program: string): Promise<string | null> {
   try {
-    return (await new Deno.Command(program, { args: ["--help"], stderr: "null" }).output()).code >=
-      0;
+    await new Deno.Command(program, { args: ["--help"], stderr: "null" }).output();
+    return program;
   } catch {
     console.error(`SKIPPED: there is no ${program} here. Debian's package brings it.`);
-    return false;
+    return null;
   }
 }
 
-const [hasCaddy, hasNginx, hasSystemd] = [
-  await exists("caddy"),
-  await exists("nginx"),
-  await exists("systemd-analyze"),
+const [caddy, nginx, systemd] = [
+  await find("caddy"),
+  await find("nginx"),
+  await find("systemd-analyze"),
 ];
-
-function testReal(rule: string, can: boolean, fn: () => Promise<void>): void {
-  Deno.test({ name: rule, ignore: !can, fn });
-}
 
 /** What a proxy does with a service behind it: a call and a socket, and for whom it asks. */
 async function tryProxy(
@@ -82,11 +80,11 @@ async function dripTo(port: number): Promise<void> {
 
 testReal(
   "K4: Caddy passes sockets and calls on, as deploy/Caddyfile has it",
-  hasCaddy,
-  async () => {
+  caddy,
+  async (caddy) => {
     await tryProxy((upstream, port, folder) =>
       Promise.resolve(
-        new Deno.Command("caddy", {
+        new Deno.Command(caddy, {
           args: ["run", "--adapter", "caddyfile", "--config", deploy("Caddyfile")],
           env: {
             SYNC_HOST: `http://127.0.0.1:${port}`,
@@ -105,8 +103,8 @@ testReal(
 
 testReal(
   "K4: nginx passes sockets and calls on, as deploy/nginx.conf has it",
-  hasNginx,
-  async () => {
+  nginx,
+  async (nginx) => {
     await tryProxy(async (upstream, port, folder) => {
       // As it is but for the certificate, which nobody has for this machine.
       const site = (await Deno.readTextFile(deploy("nginx.conf")))
@@ -120,18 +118,18 @@ testReal(
         `daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
       events {} http { access_log off; ${paths} ${site} }`,
       );
-      return new Deno.Command("nginx", { args: ["-c", `${folder}/nginx.conf`], stderr: "null" });
+      return new Deno.Command(nginx, { args: ["-c", `${folder}/nginx.conf`], stderr: "null" });
     });
   },
 );
 
-testReal("K3: the systemd unit verifies", hasSystemd, async () => {
+testReal("K3: the systemd unit verifies", systemd, async (systemd) => {
   const folder = await Deno.makeTempDir();
   const unit = (await Deno.readTextFile(deploy("tessera.service")))
     .replaceAll("/usr/local/bin/deno", Deno.execPath())
     .replaceAll("/opt/tessera", folder);
   await Deno.writeTextFile(`${folder}/tessera.service`, unit);
-  const { code, stderr } = await new Deno.Command("systemd-analyze", {
+  const { code, stderr } = await new Deno.Command(systemd, {
     args: ["verify", "--man=no", `${folder}/tessera.service`],
   }).output();
   const said = new TextDecoder().decode(stderr).split("\n")

@@ -1,16 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { soak } from "../bench/soak/soak.ts";
 import { findKvServer } from "./kv_server.ts";
+import { testReal } from "./real_test.ts";
 
 const program = await findKvServer();
 
-/** A test with a real KV server. What is not there, `kv_server.test.ts` says. */
-function testReal(rule: string, body: (program: string) => Promise<void>): void {
-  Deno.test({ name: rule, ignore: program === null, fn: () => body(program!) });
-}
-
+// What is not there, `kv_server.test.ts` says.
 testReal(
   "O18: five hundred sockets for a minute, odd ones, two stalls and a restart: nothing acknowledged is lost",
+  program,
   async (program) => {
     const report = await soak({
       ...{ program, sockets: 500, duration: 60_000, pace: 2_000 },

@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert";
-import { mustRun, NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
+import { bundle } from "../../src/demo/bundle.ts";
+import { NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
 import { ALICE, BOB, DEV_TOKEN, getTicket } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { until } from "../until.ts";
 import { findBrowser, startBrowser } from "./browser.ts";
+import { testReal } from "./real_test.ts";
 
-const [place, found] = [
+const [chromium, packages] = [
   await findBrowser(),
   await npmPackages("y-websockets-1", {
     ...NODE,
@@ -15,13 +17,6 @@ const [place, found] = [
     "y-websocket-3": "npm:y-websocket@3.1.0",
   }),
 ];
-if ("missing" in found) console.warn(`SKIPPED: y-websocket 1, 2 and 3, for ${found.missing}`);
-
-/** A test that needs something that may be missing. */
-function testReal(rule: string, can: boolean, fn: () => Promise<void>): void {
-  Deno.test({ name: rule, ignore: !can, fn });
-}
-
 /** A stock client: writes its line, waits until there are three, and shows what it reads and whom it sees. */
 const CLIENT = `
 import * as Y from "yjs";
@@ -52,18 +47,17 @@ process.exit(0);
 
 testReal(
   "O28: y-websocket 1, 2 and 3 meet in one room",
-  "folder" in found,
-  async () => {
-    if ("missing" in found) return;
+  packages,
+  async (packages) => {
     await using server = await ServerProcess.start({
       KV_PATH: ":memory:",
       UNSAFE_DEV_TOKEN: DEV_TOKEN,
     });
-    const script = `${found.folder}/client.mjs`;
+    const script = `${packages}/client.mjs`;
     await Deno.writeTextFile(script, CLIENT);
     const clients = await Promise.all(["1", "2", "3"].map(async (version) => {
       const ticket = await getTicket(server.url, ALICE, "notes");
-      return new Deno.Command(nodeIn(found.folder), {
+      return new Deno.Command(nodeIn(packages), {
         args: [script, version, `${server.socketUrl}/sync`, "notes", ticket],
         stdin: "piped",
         stdout: "piped",
@@ -99,13 +93,8 @@ const CARETS = {
 /** The page with the editors. */
 async function servePage() {
   const folder = new URL("./editors/", import.meta.url).pathname;
-  const bundle = await Deno.makeTempFile({ suffix: ".js" });
-  const lock = `--lock=${new URL("../deno.lock", import.meta.url).pathname}`;
-  const flags = [lock, "--quiet", "--platform", "browser", "--output", bundle];
-  await mustRun(Deno.execPath(), ["bundle", ...flags, "page.ts"], folder);
-  const script = await Deno.readTextFile(bundle);
+  const script = await bundle(folder, "page.ts");
   const html = await Deno.readTextFile(`${folder}index.html`);
-  await Deno.remove(bundle);
   const address = { port: 0, hostname: "localhost", onListen: () => {} };
   return Deno.serve(address, ({ url }) => {
     const isScript = url.endsWith(".js");
@@ -116,14 +105,14 @@ async function servePage() {
 
 testReal(
   "O29: CodeMirror, ProseMirror and Tiptap, by their stock bindings, share a document and show carets",
-  place !== null,
-  async () => {
+  chromium,
+  async (chromium) => {
     await using server = await ServerProcess.start({
       KV_PATH: ":memory:",
       UNSAFE_DEV_TOKEN: DEV_TOKEN,
     });
     await using pages = await servePage();
-    await using browser = await startBrowser(place!);
+    await using browser = await startBrowser(chromium);
     const errors: string[] = [];
     const open = async (editor: string, did: string) => {
       const page = await browser.newPage();

@@ -1,5 +1,4 @@
-import type { GetTicket, Sign, World } from "../../client/mod.ts";
-import { thisWorld } from "../../client/mod.ts";
+import { type GetTicket, type Sign, thisWorld, type World } from "../../client/mod.ts";
 
 /** A network with a switch: what a page sees when somebody pulls the cable. */
 export class Network {
