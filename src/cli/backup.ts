@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { Document } from "../sync/document.ts";
-import { outline } from "../sync/outline.ts";
 import { DamagedRoomError, type RoomLog, type RoomStore } from "../store/room_store.ts";
 
 /**
@@ -124,10 +123,9 @@ async function importRoom(store: RoomStore, entry: ManifestRoom, folder: string)
   if (bytes.length !== entry.bytes || sha256(bytes) !== entry.sha256) {
     throw new Error(`${entry.file} is not what was exported: its hash differs`);
   }
-  outline(bytes, true); // or throws
   const log = store.log(entry.name);
   const document = await load(entry.name, log) ?? new Document();
-  const news = document.apply([bytes]);
+  const news = document.applyUnread([bytes]);
   if (document.dropPending()) throw new Error(`${entry.file} has a gap`);
   if (news === null) return 0;
   await log.append(news);
@@ -139,7 +137,7 @@ async function load(room: string, log: RoomLog): Promise<Document | null> {
   const updates = await log.pull();
   if (updates.length === 0) return null;
   const document = new Document();
-  document.apply(updates);
+  document.applyUnread(updates);
   if (document.dropPending()) throw new DamagedRoomError(room, "its log has a gap");
   return document;
 }

@@ -46,7 +46,7 @@ function rebuild({ updates }: Examination): { document: Document; left: number; 
   const good: Uint8Array[] = [];
   for (const update of updates) {
     try {
-      document.apply([update]);
+      document.applyUnread([update]);
       good.push(update);
     } catch (error) {
       if (!(error instanceof PoisonedError)) throw error;

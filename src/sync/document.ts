@@ -1,9 +1,11 @@
+import { createDecoder, hasContent } from "lib0/decoding";
 import * as Y from "yjs";
 import { inParts, type Part } from "./deletion.ts";
-import type { Range, Reach } from "./outline.ts";
+import { outline, type Range, type Reach } from "./outline.ts";
 import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
 import { snapshotInSteps } from "./snapshot.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
+import { readUint } from "./varint.ts";
 
 /**
  * A large document is sent in pieces of this size: on a phone's bad day one takes a few seconds, and
@@ -29,11 +31,20 @@ export function readStateVector(bytes: Uint8Array): StateVector {
   if (bytes.length > MAX_STATE_VECTOR) {
     throw new MalformedUpdateError(`a state vector has at most ${MAX_STATE_VECTOR} bytes`);
   }
+  const decoder = createDecoder(bytes);
+  const stateVector: StateVector = new Map();
   try {
-    return Y.decodeStateVector(bytes);
+    for (let left = readUint(decoder); left > 0; left--) {
+      const client = readUint(decoder);
+      stateVector.set(client, readUint(decoder));
+    }
   } catch (cause) {
     throw new MalformedUpdateError("the state vector cannot be read", { cause });
   }
+  if (hasContent(decoder)) {
+    throw new MalformedUpdateError("bytes after the end of the state vector");
+  }
+  return stateVector;
 }
 
 /** A room's Yjs document. `apply` is the only way to change it. */
@@ -62,6 +73,20 @@ export class Document {
       throw new PoisonedError("an update broke the document", { cause });
     }
     return this.#emitted;
+  }
+
+  /**
+   * Applies updates that nobody has read yet: from a file, or as a store holds them.
+   * @throws {PoisonedError} also when one cannot be read.
+   */
+  applyUnread(updates: Uint8Array[]): Uint8Array | null {
+    try {
+      for (const update of updates) outline(update, true);
+    } catch (cause) {
+      if (!(cause instanceof MalformedUpdateError)) throw cause;
+      throw new PoisonedError("an update cannot be read", { cause });
+    }
+    return this.apply(updates);
   }
 
   /**

@@ -2,8 +2,9 @@
  * The frames of y-protocols, one message a frame, as stock `y-websocket` speaks them:
  * https://github.com/yjs/y-protocols/blob/master/PROTOCOL.md
  */
-import * as decoding from "lib0/decoding";
+import { createDecoder, type Decoder, hasContent } from "lib0/decoding";
 import * as encoding from "lib0/encoding";
+import { MalformedNumberError, readBytes, readUint } from "./varint.ts";
 
 const SYNC = 0;
 const AWARENESS = 1;
@@ -40,25 +41,25 @@ export class BadFrameError extends Error {
 /** @throws {BadFrameError} */
 export function readFrame(bytes: Uint8Array): Frame {
   try {
-    const decoder = decoding.createDecoder(bytes);
+    const decoder = createDecoder(bytes);
     const frame = readMessage(decoder, bytes);
-    if (frame.type !== "syncStatus" && decoding.hasContent(decoder)) {
+    if (frame.type !== "syncStatus" && hasContent(decoder)) {
       throw new BadFrameError("bytes after the end of the message");
     }
     return frame;
   } catch (error) {
-    if (error instanceof BadFrameError) throw error;
-    throw new BadFrameError("the frame ends too early or a number in it is too large");
+    if (!(error instanceof MalformedNumberError)) throw error;
+    throw new BadFrameError(`The frame cannot be read: ${error.message}.`);
   }
 }
 
-function readMessage(decoder: decoding.Decoder, bytes: Uint8Array): Frame {
-  const type = decoding.readVarUint(decoder);
+function readMessage(decoder: Decoder, bytes: Uint8Array): Frame {
+  const type = readUint(decoder);
   switch (type) {
     case SYNC:
       return readSync(decoder);
     case AWARENESS:
-      return { type: "awareness", entries: decoding.readVarUint8Array(decoder) };
+      return { type: "awareness", entries: readBytes(decoder) };
     case QUERY_AWARENESS:
       return { type: "queryAwareness" };
     case SYNC_STATUS:
@@ -68,9 +69,9 @@ function readMessage(decoder: decoding.Decoder, bytes: Uint8Array): Frame {
   }
 }
 
-function readSync(decoder: decoding.Decoder): Frame {
-  const step = decoding.readVarUint(decoder);
-  const payload = decoding.readVarUint8Array(decoder);
+function readSync(decoder: Decoder): Frame {
+  const step = readUint(decoder);
+  const payload = readBytes(decoder);
   switch (step) {
     case STEP_1:
       return { type: "step1", stateVector: payload };

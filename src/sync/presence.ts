@@ -3,10 +3,11 @@
  * (https://github.com/yjs/y-protocols/blob/master/awareness.js), seen from the server. It keeps what
  * y-protocols' own `Awareness` does not: whose connection each client id is.
  */
-import * as decoding from "lib0/decoding";
+import { createDecoder } from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import { decodeUtf8 } from "lib0/string";
 import { BadFrameError } from "./frames.ts";
+import { readBytes, readUint } from "./varint.ts";
 
 /** One client's state, as it goes over the wire. */
 interface Entry {
@@ -66,6 +67,12 @@ const MAX_CLIENTS = 32;
  * them from raising a ghost; after a thousand more departures no echo is under way any longer.
  */
 const MAX_DEPARTED = 1_000;
+
+/**
+ * A state a millisecond for seven weeks. Clocks grow with each return of a client, and numbers end at
+ * 2^53: two million returns are left.
+ */
+const MAX_CLOCK = 2 ** 32;
 
 /** An awareness message about nobody: nothing to any client but a sign that the line is alive. */
 export const NOBODY: Uint8Array = encodeEntries([]);
@@ -207,7 +214,8 @@ export class Presence {
   }
 
   /** Why an entry cannot be shown, for the one who sent it. */
-  #faultOf(owner: Owner, { clientId, state }: Raw): string | null {
+  #faultOf(owner: Owner, { clientId, clock, state }: Raw): string | null {
+    if (clock > MAX_CLOCK) return `a clock is at most ${MAX_CLOCK}, and this one is ${clock}`;
     if (state.length > this.maxState) {
       return `a state has at most ${this.maxState} bytes, and this one has ${state.length}`;
     }
@@ -319,23 +327,23 @@ function encodeTold(entries: Told[]): Uint8Array {
 }
 
 function decodeTold(bytes: Uint8Array): Told[] {
-  const decoder = decoding.createDecoder(bytes);
-  return readEntries(decoding.readVarUint8Array(decoder)).map(({ state, ...entry }) => ({
+  const decoder = createDecoder(bytes);
+  return readEntries(readBytes(decoder)).map(({ state, ...entry }) => ({
     ...entry,
     state: decodeUtf8(state),
-    shift: decoding.readVarUint(decoder),
+    shift: readUint(decoder),
   }));
 }
 
 /** @throws {BadFrameError} */
 function readEntries(bytes: Uint8Array): Raw[] {
   return orBadFrame(() => {
-    const decoder = decoding.createDecoder(bytes);
+    const decoder = createDecoder(bytes);
     const entries: Raw[] = [];
-    for (let left = decoding.readVarUint(decoder); left > 0; left--) {
-      const clientId = decoding.readVarUint(decoder);
-      const clock = decoding.readVarUint(decoder);
-      entries.push({ clientId, clock, state: decoding.readVarUint8Array(decoder) });
+    for (let left = readUint(decoder); left > 0; left--) {
+      const clientId = readUint(decoder);
+      const clock = readUint(decoder);
+      entries.push({ clientId, clock, state: readBytes(decoder) });
     }
     return entries;
   });

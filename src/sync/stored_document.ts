@@ -10,6 +10,7 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import { Document, PoisonedError } from "./document.ts";
+import { outline } from "./outline.ts";
 import { applyInTurns, inTurns, Portion } from "./portion.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
 
@@ -115,7 +116,10 @@ export class StoredDocument {
     const log = this.#store.log(this.#name);
     const document = await this.#read(log);
     // It fails if the room was deleted meanwhile: then what was read is not what was shown so far.
-    missed.push(...await this.#log.pull());
+    for (const update of await this.#log.pull()) {
+      outline(update, true);
+      missed.push(update);
+    }
     this.#document = document;
     this.#log = log; // which goes on from where the document was read
     return missed;

@@ -1,4 +1,5 @@
-import * as decoding from "lib0/decoding";
+import { createDecoder, type Decoder } from "lib0/decoding";
+import { MalformedNumberError, readBytes, readInt, readUint } from "./varint.ts";
 
 /** An update or a state vector that cannot be read. Its sender is at fault; no document was touched. */
 export class MalformedUpdateError extends Error {
@@ -50,7 +51,7 @@ export type Depend = (client: number, clock: number) => void;
  * https://github.com/yjs/yjs/blob/main/INTERNALS.md
  */
 export class StructReader {
-  readonly #decoder: decoding.Decoder;
+  readonly #decoder: Decoder;
   readonly #maxValues: number;
   readonly #maxDepth: number;
   #values = 0;
@@ -60,7 +61,7 @@ export class StructReader {
     bytes: Uint8Array,
     { at = 0, isOurs = false }: { at?: number; isOurs?: boolean } = {},
   ) {
-    this.#decoder = decoding.createDecoder(bytes);
+    this.#decoder = createDecoder(bytes);
     this.#decoder.pos = at;
     this.#maxValues = isOurs ? Infinity : MAX_VALUES;
     this.#maxDepth = isOurs ? Infinity : MAX_DEPTH;
@@ -77,11 +78,7 @@ export class StructReader {
 
   /** @throws {MalformedUpdateError} */
   number(): number {
-    try {
-      return decoding.readVarUint(this.#decoder);
-    } catch (cause) {
-      throw unreadable({ cause });
-    }
+    return this.#read(readUint);
   }
 
   /** Reads a range of clocks that begins at this one, and returns its length. @throws {MalformedUpdateError} */
@@ -134,7 +131,7 @@ export class StructReader {
       case 2: // JSON, which old versions wrote
         return this.#each(() => this.#json(true));
       case 3: // binary
-        this.#skip(this.number());
+        this.#bytes();
         return 1;
       case 4:
         return this.#string();
@@ -183,7 +180,7 @@ export class StructReader {
       case 120: // true
         return;
       case 125:
-        return this.#integer();
+        return void this.#read(readInt);
       case 124: // a float of 32 bits
         return this.#skip(4);
       case 123: // a float of 64 bits
@@ -202,22 +199,14 @@ export class StructReader {
         for (let n = this.number(); n > 0; n--) this.#any(depth + 1);
         return;
       case 116:
-        return this.#skip(this.number());
+        return void this.#bytes();
       default:
         throw unreadable();
     }
   }
 
-  #integer(): void {
-    try {
-      decoding.readVarInt(this.#decoder);
-    } catch (cause) {
-      throw unreadable({ cause });
-    }
-  }
-
   #json(mayBeUndefined: boolean): void {
-    const bytes = this.#take(this.number());
+    const bytes = this.#bytes();
     this.#count(1);
     this.#weighJson(bytes);
     const text = decode(bytes);
@@ -247,7 +236,7 @@ export class StructReader {
 
   /** Reads a string, and returns how many UTF-16 units it has. */
   #string(): number {
-    const bytes = this.#take(this.number());
+    const bytes = this.#bytes();
     if (bytes.length > 64) return decode(bytes).length; // from there on that is faster
     for (let at = 0; at < bytes.length; at++) {
       if (bytes[at]! > 0x7f) return decode(bytes).length;
@@ -273,10 +262,17 @@ export class StructReader {
     if (this.#decoder.pos > this.#decoder.arr.length) throw unreadable();
   }
 
-  #take(length: number): Uint8Array {
-    const { pos, arr } = this.#decoder;
-    this.#skip(length);
-    return arr.subarray(pos, pos + length);
+  #bytes(): Uint8Array {
+    return this.#read(readBytes);
+  }
+
+  #read<T>(read: (decoder: Decoder) => T): T {
+    try {
+      return read(this.#decoder);
+    } catch (error) {
+      if (!(error instanceof MalformedNumberError)) throw error;
+      throw unreadable({ cause: error });
+    }
   }
 }
 
