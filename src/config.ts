@@ -126,6 +126,7 @@ export function readConfig(
       requestsPerAddress: data.REQUESTS_PER_ADDRESS,
       callsPerDid: data.CALLS_PER_DID,
       requests: data.MAX_REQUESTS,
+      requestsAtOncePerAddress: data.MAX_REQUESTS_PER_ADDRESS,
       verifications: data.MAX_VERIFICATIONS,
       joinDeadline: data.JOIN_DEADLINE,
       pingTimeout: data.PING_TIMEOUT,
@@ -268,6 +269,7 @@ const schema = z.object({
   REQUESTS_PER_ADDRESS: limit("requestsPerAddress"),
   CALLS_PER_DID: limit("callsPerDid"),
   MAX_REQUESTS: limit("requests"),
+  MAX_REQUESTS_PER_ADDRESS: limit("requestsAtOncePerAddress"),
   MAX_VERIFICATIONS: limit("verifications"),
   JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { GrantLibrary, type LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
@@ -11,7 +10,9 @@ import { devToken } from "./auth/dev_token.ts";
 import { Tickets } from "./auth/tickets.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { DidDocuments } from "./did/did_documents.ts";
-import type { Exchange, Face, Parts } from "./http/parts.ts";
+import { Admission } from "./http/admission.ts";
+import { exchange } from "./http/exchange.ts";
+import type { Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
 import { Proxies } from "./limits/proxies.ts";
@@ -143,7 +144,7 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
     ready,
     async fetch(request, info) {
       const { answer } = await starting;
-      return await answer(exchange(request, info, proxies));
+      return await answer(exchange(request, peerOf(info), proxies));
     },
     warm: async () => await (await starting).warm(),
     metrics: async () => await (await starting).metrics(),
@@ -213,10 +214,9 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     metrics,
     metricsToken: config.metricsToken ?? null,
-    maxRequests: limits.requests,
     pingTimeout: limits.pingTimeout,
+    admission: new Admission(limits, clock),
     rates: {
-      perAddress: new RateLimit("requestsPerAddress", limits.requestsPerAddress, clock),
       handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),
     },
   };
@@ -291,14 +291,7 @@ function authenticatorOf(
   return config.devToken ? devToken(config.devToken, authenticator) : authenticator;
 }
 
-function exchange(
-  request: Request,
-  info: Deno.ServeHandlerInfo | undefined,
-  proxies: Proxies,
-): Exchange {
+function peerOf(info: Deno.ServeHandlerInfo | undefined): string {
   const remote = info?.remoteAddr;
-  const peer = remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
-  const address = proxies.addressOf(peer, request.headers);
-  const id = randomBytes(9).toString("base64url");
-  return { request, url: new URL(request.url), address, id, found: {}, isOver: false };
+  return remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
 }

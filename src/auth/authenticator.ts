@@ -10,8 +10,12 @@ export interface Caller {
   token: string | null;
   /** The caller's network address, for rate limits. */
   address: string;
-  /** The DID that the request names, where it names one. Means nothing unless the token proves it. */
-  claimedDid?: string;
+  /**
+   * Reads the DID that the request names, if it names one. It means nothing unless the token proves it.
+   * To read it may mean to wait for the request's body, so check first whatever needs no body.
+   * @throws {Refusal} when the body cannot be read
+   */
+  claimedDid(): Promise<string | undefined>;
 }
 
 /** One XRPC call whose caller wants to be known. */

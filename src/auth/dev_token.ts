@@ -13,17 +13,18 @@ export function devToken(secret: string, behind: Authenticator): Authenticator {
   return {
     ...behind,
     isGone: undefined, // the DIDs that it stands for need not exist
-    authenticate: async (call) => stands(call) ? named(call) : await behind.authenticate(call),
+    authenticate: async (call) => await (stands(call) ? named(call) : behind.authenticate(call)),
     authenticateSocket: async (caller) => {
-      if (stands(caller)) return named(caller);
+      if (stands(caller)) return await named(caller);
       if (behind.authenticateSocket) return await behind.authenticateSocket(caller);
       throw noTicket(caller.token);
     },
   };
 }
 
-function named({ claimedDid }: Caller): Identity {
-  if (claimedDid !== undefined) return { did: claimedDid };
+async function named({ claimedDid }: Caller): Promise<Identity> {
+  const did = await claimedDid();
+  if (did !== undefined) return { did };
   throw new Refusal(
     "InvalidRequest",
     400,

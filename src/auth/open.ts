@@ -5,7 +5,9 @@ import { ANYONE, type Authenticator, type Caller } from "./authenticator.ts";
  * tests.
  */
 export function open(): Authenticator {
-  const believe = ({ claimedDid }: Caller) =>
-    Promise.resolve(claimedDid === undefined ? ANYONE : { did: claimedDid });
+  const believe = async ({ claimedDid }: Caller) => {
+    const did = await claimedDid();
+    return did === undefined ? ANYONE : { did };
+  };
   return { authenticate: believe, authenticateSocket: believe, tokenInUrl: true };
 }

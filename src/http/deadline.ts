@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import { faultOf } from "./health.ts";
-import type { Exchange } from "./parts.ts";
+import type { Exchange } from "./exchange.ts";
 
 const logger = getLogger(["tessera", "http"]);
 

@@ -1,6 +1,7 @@
 import project from "../../deno.json" with { type: "json" };
 import { json } from "./answers.ts";
-import type { Exchange, Face } from "./parts.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Face } from "./parts.ts";
 
 /** Who this is, for a program or for a person. */
 export function home({ request }: Exchange, face: Face): Response {

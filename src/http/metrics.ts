@@ -1,6 +1,7 @@
 import { secretMatcher } from "../auth/secret.ts";
 import { Refusal } from "../refusal.ts";
-import type { Exchange, Parts } from "./parts.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Parts } from "./parts.ts";
 import { bearerToken } from "./xrpc.ts";
 
 /** Prometheus' text format: https://prometheus.io/docs/instrumenting/exposition_formats/ */

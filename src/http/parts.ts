@@ -9,6 +9,7 @@ import type { Tally } from "../observe/tally.ts";
 import type { RateLimit } from "../limits/rate_limit.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import type { Rooms } from "../sync/rooms.ts";
+import type { Admission } from "./admission.ts";
 
 /** What stands before the name in an NSID: https://atproto.com/specs/nsid. */
 export type NsidPrefix = `${string}.${string}`;
@@ -45,24 +46,10 @@ export interface Parts {
   metrics: () => Promise<Metrics>;
   /** Who may see the metrics; null for nobody. */
   metricsToken: string | null;
-  /** How many requests are answered at once. */
-  maxRequests: number;
+  /** The number of requests that are answered. */
+  admission: Admission;
   /** A socket that answers no ping for so long is gone, in ms. */
   pingTimeout: number;
   /** How often one may ask. */
-  rates: { perAddress: RateLimit; handshakesPerDid: RateLimit };
-}
-
-/** A request, and who sent it. */
-export interface Exchange {
-  request: Request;
-  url: URL;
-  /** The network address of the other side. */
-  address: string;
-  /** Stands for it in the log, and in the answer. */
-  id: string;
-  /** What is found out on the way, for the log. */
-  found: { did?: string; room?: string; error?: string };
-  /** It was answered already, since it took too long: no socket may be opened any more. */
-  isOver: boolean;
+  rates: { handshakesPerDid: RateLimit };
 }

@@ -1,6 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 import { type IRequest, Router } from "itty-router";
-import { networkOf } from "../limits/rate_limit.ts";
 import { Refusal } from "../refusal.ts";
 import * as access from "./access.ts";
 import { errorAnswer, json } from "./answers.ts";
@@ -11,7 +10,8 @@ import { live, ready } from "./health.ts";
 import { home } from "./home.ts";
 import { lexicons } from "./lexicons.ts";
 import { metrics } from "./metrics.ts";
-import type { Exchange, NsidPrefix, Parts } from "./parts.ts";
+import { type Exchange, NOWHERE } from "./exchange.ts";
+import type { NsidPrefix, Parts } from "./parts.ts";
 import { addSecurity } from "./security.ts";
 import { getTicket, token } from "./tickets.ts";
 import { upgrade } from "./upgrade.ts";
@@ -85,18 +85,22 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     throw new Refusal("NotFound", 404, "There is nothing at this address.");
   });
 
-  let underWay = 0;
   const respond = async (exchange: Exchange): Promise<Response> => {
-    if (!UNLIMITED.has(exchange.url.pathname)) limit(exchange, underWay, parts);
-    const route = () => router.fetch(exchange.request as unknown as IRequest, exchange);
-    return await inTime(exchange, parts.clock, route);
+    const { request, url, address } = exchange;
+    const leave = UNLIMITED.has(url.pathname) ? () => {} : parts.admission.enter(address);
+    try {
+      if (url === NOWHERE) throw malformed();
+      const { method } = request;
+      const route = () => router.fetch({ method, url: url.href } as IRequest, exchange);
+      return await inTime(exchange, parts.clock, route);
+    } finally {
+      leave();
+    }
   };
   return async (exchange) => {
     const { request } = exchange;
     const begun = parts.clock.uptime();
-    underWay++;
     const response = await respond(exchange).catch((error) => refuse(error, exchange, parts));
-    underWay--;
     parts.tally.answers.add(String(response.status));
     note(exchange, response.status, parts.clock.uptime() - begun);
     if (response.status === 101) return response;
@@ -106,27 +110,24 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
   };
 }
 
+/** The longest path and method that is logged whole: that of a room with the longest name and DID, escaped. */
+const LOGGED_PATH_LENGTH = 4_096;
+const LOGGED_METHOD_LENGTH = 16;
+
 /** One event for each request. The path alone: a query may hold a token. */
 function note({ request, url, address, id, found }: Exchange, status: number, took: number): void {
-  const { method } = request;
-  const path = url.pathname;
+  const method = request.method.slice(0, LOGGED_METHOD_LENGTH);
+  const path = url.pathname.slice(0, LOGGED_PATH_LENGTH);
   const event = { method, path, status, took: Math.round(took), ...found, address, request: id };
   if (UNLIMITED.has(path)) logger.debug("{method} {path} {status}", event);
   else logger.info("{method} {path} {status} in {took} ms", event);
 }
 
-/** When to come back if too much is under way, in seconds: what is will be over by then. */
-const BUSY_RETRY = 5;
-
 /** Who watches over the service does so from one address, and is not to be told otherwise. */
 const UNLIMITED = new Set(["/livez", "/readyz", "/health", "/metrics"]);
 
-/** @throws {Refusal} The request's address has asked too often, or too many are under way. */
-function limit({ address }: Exchange, underWay: number, { rates, maxRequests }: Parts): void {
-  rates.perAddress.spend(networkOf(address));
-  if (underWay <= maxRequests) return;
-  const words = "Too much is asked of this service just now. Come back in a moment.";
-  throw new Refusal("TooBusy", 503, words, { retryAfter: BUSY_RETRY, limit: "requests" });
+function malformed(): Refusal {
+  return new Refusal("InvalidRequest", 400, "The Host header or the request target is malformed.");
 }
 
 /** The answer to a request that fails, and a note of it. */

@@ -2,7 +2,8 @@ import { type Grant, noTicket } from "../auth/tickets.ts";
 import { Refusal } from "../refusal.ts";
 import { originAllowed } from "./cors.ts";
 import { noAnswer } from "./deadline.ts";
-import type { Exchange, Parts } from "./parts.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Parts } from "./parts.ts";
 import { checkRoomName, roleIn } from "./tickets.ts";
 
 /** The sub-protocol that announces a ticket, and the one that is answered. */
@@ -121,7 +122,7 @@ async function whoOpens(
   const identity = await authenticator.authenticateSocket!({
     token: token ?? (authenticator.tokenInUrl ? url.searchParams.get("token") : null),
     address,
-    claimedDid: claimedDid ?? undefined,
+    claimedDid: () => Promise.resolve(claimedDid ?? undefined),
   });
   return { did: identity.did, room: null };
 }

@@ -4,7 +4,8 @@ import { Refusal } from "../refusal.ts";
 import { json } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { lexicons } from "./lexicons.ts";
-import type { Exchange, Parts } from "./parts.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Parts } from "./parts.ts";
 
 /** What a method gets to see: who calls, and what it sends. Both have been checked. */
 export interface Invocation<Input> {
@@ -18,13 +19,11 @@ export type Method<Input> = (invocation: Invocation<Input>, parts: Parts) => Pro
 /** Serves a procedure: the input is the body. */
 export function procedure<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
-    // Read before it is known who calls, since with a development token that is for the body to say.
-    const body = await readJson(exchange.request, parts.clock) as
-      | { did?: unknown }
-      | null
-      | undefined;
-    const caller = await authenticate(name, exchange, parts, body?.did);
-    if (body === undefined) throw new Refusal("InvalidRequest", 400, "The body must be JSON.");
+    let reading: Promise<unknown> | undefined;
+    // Not read before the caller is known, unless that is for the body to say: a body makes us wait.
+    const read = () => reading ??= readJson(exchange.request, parts.clock);
+    const caller = await authenticate(name, exchange, parts, async () => didOf(await read()));
+    const body = await read();
     const nsid = `${parts.face.nsidPrefix}.${name}`;
     const input = await checked((lexicons) => lexicons.assertValidXrpcInput(nsid, body), parts);
     return json(await method({ caller, input: input as Input }, parts));
@@ -35,7 +34,7 @@ export function procedure<Input>(name: string, method: Method<Input>) {
 export function query<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
     const params = Object.fromEntries(exchange.url.searchParams);
-    const caller = await authenticate(name, exchange, parts, params.did);
+    const caller = await authenticate(name, exchange, parts, () => Promise.resolve(params.did));
     const nsid = `${parts.face.nsidPrefix}.${name}`;
     const input = await checked(
       (lexicons) => lexicons.assertValidXrpcParams(nsid, withNumbers(lexicons, nsid, params)),
@@ -63,9 +62,9 @@ async function authenticate(
   name: string,
   { request, address, found }: Exchange,
   { authenticator, face }: Parts,
-  did: unknown,
+  readDid: () => Promise<unknown>,
 ): Promise<Identity> {
-  const claimedDid = await didOrNothing(did);
+  const claimedDid = async () => await didOrNothing(await readDid());
   const caller = await authenticator.authenticate({
     token: bearerToken(request),
     method: `${face.nsidPrefix}.${name}`,
@@ -73,10 +72,15 @@ async function authenticate(
     claimedDid,
   });
   found.did = caller.did;
-  if (claimedDid !== undefined && claimedDid !== caller.did) {
-    throw new Refusal("Forbidden", 403, `The token is for ${caller.did}, not for ${claimedDid}.`);
+  const claimed = await claimedDid();
+  if (claimed !== undefined && claimed !== caller.did) {
+    throw new Refusal("Forbidden", 403, `The token is for ${caller.did}, not for ${claimed}.`);
   }
   return caller;
+}
+
+function didOf(body: unknown): unknown {
+  return (body as { did?: unknown } | null)?.did;
 }
 
 async function didOrNothing(did: unknown): Promise<string | undefined> {

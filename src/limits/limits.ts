@@ -7,8 +7,9 @@ export interface Limits {
   connectionsPerDid: number;
   connectionsPerAddress: number;
   connectionsPerRoom: number;
-  /** Requests that are being answered at once. */
+  /** Requests that are being answered at once: in all, and from one address. */
   requests: number;
+  requestsAtOncePerAddress: number;
   /** Requests a minute from one address, whatever they ask for and however they are answered. */
   requestsPerAddress: number;
   /** Proven calls a minute of one DID, and as many handshakes. */
@@ -47,6 +48,8 @@ export const DEFAULT_LIMITS: Limits = {
   connectionsPerRoom: 2_000,
   // Four seconds of a KV server's work, ten times that of a file's: who has waited for longer has given up.
   requests: 1_000,
+  // A fifth of them: an office whose 500 people reconnect comes in three rounds, 5 s apart.
+  requestsAtOncePerAddress: 200,
   // An office is hundreds of people behind one address; 100 calls a second cost 7 % of a core.
   requestsPerAddress: 6_000,
   // A browser with 20 documents that reconnect needs 20 at once; ten a second, every second, is a loop.

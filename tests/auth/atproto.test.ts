@@ -25,6 +25,8 @@ import { until } from "../until.ts";
 const alice = await makeAccount(plcDid("alice"), "ES256K");
 const bob = await makeAccount(plcDid("bob"), "ES256");
 
+const nobody = () => Promise.resolve(undefined);
+
 /** An authenticator with a directory of its own, in which Alice and Bob have accounts. */
 class World implements AsyncDisposable {
   readonly clock = new FakeClock();
@@ -43,7 +45,7 @@ class World implements AsyncDisposable {
   }
 
   call(token: string | null, address = "192.0.2.1") {
-    return this.auth.authenticate({ token, method: METHOD, address });
+    return this.auth.authenticate({ token, method: METHOD, address, claimedDid: nobody });
   }
 
   token(account: Account, changes?: Json) {
@@ -105,7 +107,8 @@ Deno.test("A0: what only upstream refuses has a name too", async () => {
   const past = new FakeClock(Date.UTC(2000, 0, 1));
   const us = { serviceDid: SERVICE_DID, serviceId: SERVICE_ID };
   const auth = atproto({ kv: world.kv, clock: past, ...us });
-  const call = { token: await goodToken(alice, past), method: METHOD, address: "192.0.2.1" };
+  const token = await goodToken(alice, past);
+  const call = { token, method: METHOD, address: "192.0.2.1", claimedDid: nobody };
   await assertRefused(auth.authenticate(call), "JwtExpired");
 });
 
@@ -292,7 +295,12 @@ Deno.test("A0: what is thrown and unknown comes through as it is", async () => {
   const broken = new Error("KV is down");
   const kv = new Proxy(world.kv, { get: () => () => Promise.reject(broken) });
   const auth = atproto({ kv, clock: world.clock, serviceDid: SERVICE_DID, serviceId: SERVICE_ID });
-  const call = auth.authenticate({ token, method: METHOD, address: "192.0.2.1" });
+  const call = auth.authenticate({
+    token,
+    method: METHOD,
+    address: "192.0.2.1",
+    claimedDid: nobody,
+  });
   assertEquals(await call.catch((error) => error), broken);
 });
 

@@ -10,7 +10,12 @@ const ALICE = "did:plc:aliceaaaaaaaaaaaaaaaaaaa";
 
 /** Who an authenticator takes the caller for: a DID, or the name of the refusal. */
 async function who(way: Authenticator, token: string | null, claimedDid?: string): Promise<string> {
-  const call = { token, claimedDid, address: "192.0.2.1", method: "com.example.sync.getTicket" };
+  const call = {
+    token,
+    claimedDid: () => Promise.resolve(claimedDid),
+    address: "192.0.2.1",
+    method: "com.example.sync.getTicket",
+  };
   const identify = async () => (await way.authenticate(call)).did;
   return await identify().catch((error) => error instanceof Refusal ? error.name : error);
 }
@@ -35,7 +40,8 @@ Deno.test("A18: verify() leaves it to a function, and an error of its own is not
   });
   assertEquals(await who(way, "alice's"), ALICE);
   assertEquals(await who(way, "mallory's"), "InvalidToken");
-  const call = { token: "broken", address: "", method: "" };
+  const claimedDid = () => Promise.resolve(undefined);
+  const call = { token: "broken", address: "", method: "", claimedDid };
   await assertRejects(() => way.authenticate(call), Error, "database away");
 });
 

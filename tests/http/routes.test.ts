@@ -265,7 +265,8 @@ Deno.test("H16: a body that does not come is waited for five seconds, whoever se
       if (++drips > 3) await new Promise(() => {});
     },
   });
-  const answer = it.call(GET_TICKET, { method: "POST", body });
+  const headers = { authorization: `Bearer ${DEV_TOKEN}` };
+  const answer = it.call(GET_TICKET, { method: "POST", headers, body });
   await until(() => drips > 3);
   it.clock.advance(5_000);
   assertEquals(await errorOf(await answer), [408, "RequestTimeout"]);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertObjectMatch } from "@std/assert";
 import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
+import { rawRequest, sendRaw } from "../http/raw.ts";
 import { until } from "../until.ts";
 
 /** The events that a server has logged so far. */
@@ -46,6 +47,16 @@ Deno.test("E4: each request is one event, whose id is in the answer", async () =
     assert(event[0].took >= 0 && event[0].address === "127.0.0.1");
   }
   assert(!server.log.some((line) => line.includes("/livez") || line.includes("secret=1")));
+});
+
+Deno.test("H17: a malformed request is one event in the log, however many come", async () => {
+  await using server = await start();
+  const port = Number(new URL(server.url).port);
+  for (let n = 0; n < 20; n++) await sendRaw(port, rawRequest("GET", "/secret", "a:b:c"));
+  const found = () => events(server).filter(({ status }) => status === 400);
+  await until(() => found().length === 20);
+  assertObjectMatch(found()[0], { error: "InvalidRequest", address: "127.0.0.1" });
+  assert(!server.log.some((line) => line.includes("Invalid URL")));
 });
 
 Deno.test("E5: each connection is one event when it has ended", async () => {

@@ -41,6 +41,7 @@ async function start({ folder, env, under = [] }: Start, workers: number): Promi
       MAX_CONNECTIONS_PER_DID: NO_LIMIT,
       MAX_CONNECTIONS_PER_ADDRESS: NO_LIMIT,
       REQUESTS_PER_ADDRESS: NO_LIMIT,
+      MAX_REQUESTS_PER_ADDRESS: NO_LIMIT,
       CALLS_PER_DID: NO_LIMIT,
       MESSAGES_PER_SECOND: NO_LIMIT,
       BYTES_PER_SECOND: NO_LIMIT,

@@ -167,6 +167,7 @@ export async function soak(
       LOG_LEVEL: "info",
       METRICS_PORT: "0",
       REQUESTS_PER_ADDRESS: "1000000000",
+      MAX_REQUESTS_PER_ADDRESS: "1000000000",
       MAX_CONNECTIONS_PER_ADDRESS: "1000000000",
     });
   let server = await start();
