@@ -5,7 +5,7 @@ import type { LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
 import type { NsidPrefix } from "./http/parts.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
-import { Proxies } from "./limits/proxies.ts";
+import { DEFAULT_PROXY_HEADER, Proxies } from "./limits/proxies.ts";
 import type { LogFormat } from "./observe/logging.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 
@@ -39,6 +39,7 @@ export interface Config {
   didCacheTimes: { fresh: number; stale: number; max: number; negative: number };
   limits: Limits;
   trustedProxies: string[];
+  proxyHeader: string;
   /** Null where nobody may see the metrics at the service's own address. */
   metricsToken: string | null;
   /** Null where they have no address of their own. */
@@ -141,6 +142,7 @@ export function readConfig(
       roomsPerDid: data.MAX_ROOMS_PER_DID,
     },
     trustedProxies: data.TRUSTED_PROXIES,
+    proxyHeader: data.PROXY_HEADER,
     metricsToken: data.METRICS_TOKEN ?? null,
     metricsPort: data.METRICS_PORT ?? null,
     logLevel: data.LOG_LEVEL,
@@ -285,6 +287,9 @@ const schema = z.object({
   MAX_MEMBERS: limit("members"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
   TRUSTED_PROXIES: addresses.default([]),
+  PROXY_HEADER: z.string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]*$/, "must be the name of a header, such as X-Forwarded-For")
+    .default(DEFAULT_PROXY_HEADER),
   METRICS_TOKEN: z.string().regex(/^\S{16,}$/, "must have 16 characters or more, and no spaces")
     .optional(),
   METRICS_PORT: wholeNumber(0, 65_535).optional(),

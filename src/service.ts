@@ -91,6 +91,8 @@ export interface SyncServiceConfig
   limits?: Partial<Limits>;
   /** Addresses and ranges of proxies that are believed when they say for whom they ask. Default: none. */
   trustedProxies?: string[];
+  /** The header in which they say so. Default: `X-Forwarded-For`. */
+  proxyHeader?: string;
   /** How long a socket may stay open: then 4401, and its client comes back with a new ticket. Default: 12 h. */
   maxSession?: number;
   /** How often the role of everybody, and that their account is still there, is looked at. Default: 10 min. */
@@ -134,7 +136,7 @@ export interface SyncService {
  */
 export function createSyncService(config: SyncServiceConfig): SyncService {
   const face = faceOf(config);
-  const proxies = new Proxies(config.trustedProxies ?? []);
+  const proxies = new Proxies(config.trustedProxies ?? [], config.proxyHeader);
   const starting = start(config, face);
   const ready = starting.then(() => {});
   ready.catch(() => {}); // told to whoever awaits `ready`, and to whoever fetches

@@ -2,12 +2,21 @@ import ipaddr from "ipaddr.js";
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number];
 
-/** The proxies that stand before the service, and are believed when they say for whom they ask. */
+/** The header that Caddy, nginx and most other proxies set. */
+export const DEFAULT_PROXY_HEADER = "X-Forwarded-For";
+
+/** The proxies in front of the service, whose word for the address of a client is taken. */
 export class Proxies {
   readonly #ranges: Range[];
+  readonly #header: string;
 
-  /** @throws {Error} when one is neither an address nor a range of them, such as 10.0.0.0/8 */
-  constructor(ranges: string[]) {
+  /**
+   * @param header The one header that is read: `Forwarded` (RFC 7239), or one that is a list of
+   * addresses, or a single one. Every other is the client's to write.
+   * @throws {Error} when a range is neither an address nor a range of them, such as 10.0.0.0/8
+   */
+  constructor(ranges: string[], header: string = DEFAULT_PROXY_HEADER) {
+    this.#header = header.toLowerCase();
     this.#ranges = ranges.map((text) =>
       text.includes("/")
         ? ipaddr.parseCIDR(text) as Range
@@ -16,14 +25,27 @@ export class Proxies {
   }
 
   /**
-   * Who asks: the other side of the connection, or, if that is a proxy of ours, the last in its
-   * `Forwarded` (RFC 7239) or `X-Forwarded-For` that is none. What stands before that anyone may write.
+   * The address of the client: the other side of the connection, or, if that is one of the proxies, the
+   * last hop in the header that is not. Anyone can write what precedes it. A hop that is not an IP
+   * address ends the search, so that the address of the proxy before it counts.
    */
   addressOf(peer: string, headers: Headers): string {
-    if (this.#ranges.length === 0) return peer;
-    const hops = [...hopsOf(headers), peer];
-    while (hops.length > 1 && this.#isOurs(hops.at(-1)!)) hops.pop();
-    return hops.at(-1)!;
+    let address = peer;
+    for (const hop of this.#ranges.length === 0 ? [] : this.#hops(headers).reverse()) {
+      if (!this.#isOurs(address)) break;
+      const next = readAddress(hop);
+      if (next === null) break;
+      address = next;
+    }
+    return address;
+  }
+
+  #hops(headers: Headers): string[] {
+    const hops = (headers.get(this.#header) ?? "").split(",").map((hop) => hop.trim())
+      .filter((hop) => hop !== "");
+    if (this.#header !== "forwarded") return hops;
+    const forwardedFor = /(?:^|;)\s*for=("[^"]*"|[^;\s]*)/i;
+    return hops.map((hop) => forwardedFor.exec(hop)?.[1]?.replaceAll('"', "") ?? "unknown");
   }
 
   #isOurs(address: string): boolean {
@@ -35,20 +57,12 @@ export class Proxies {
   }
 }
 
-function hopsOf(headers: Headers): string[] {
-  const forwarded = headers.get("forwarded");
-  if (forwarded === null) return split(headers.get("x-forwarded-for") ?? "").map(bare);
-  return split(forwarded).map((hop) =>
-    bare(/(?:^|;)\s*for=("[^"]*"|[^;\s]*)/i.exec(hop)?.[1]?.replaceAll('"', "") ?? "unknown")
-  );
-}
-
-function split(list: string): string[] {
-  return list.split(",").map((each) => each.trim()).filter((each) => each !== "");
-}
-
-/** Without the brackets and the port that it may have. */
-function bare(address: string): string {
-  const [, v6, v4] = /^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$/.exec(address) ?? [];
-  return v6 ?? v4 ?? address;
+/** An address, with or without brackets and a port, in its usual spelling; null for anything else. */
+function readAddress(hop: string): string | null {
+  const [, v6, v4] = /^\[([^\]]*)\](?::\d+)?$|^([\d.]+)(?::\d+)?$/.exec(hop) ?? [];
+  const bare = v6 ?? v4 ?? hop;
+  // No hexadecimal or octal numbers, and no zone, which is any text and means nothing to us.
+  const isAddress = ipaddr.IPv4.isValidFourPartDecimal(bare) ||
+    (!bare.includes("%") && ipaddr.IPv6.isValid(bare));
+  return isAddress ? ipaddr.process(bare).toString() : null;
 }

@@ -88,36 +88,77 @@ Deno.test("N2: a proxy of ours is believed when it says for whom it asks, and no
     ["10.0.0.1", { "x-forwarded-for": "[2001:db8::7]:4711" }, "2001:db8::7"],
     ["10.0.0.1", { "x-forwarded-for": "198.51.100.7:4711" }, "198.51.100.7"],
     ["10.0.0.1", { "x-forwarded-for": "2001:db8::7" }, "2001:db8::7"],
-    ["10.0.0.1", { "x-forwarded-for": "not an address" }, "not an address"],
-    ["10.0.0.1", { forwarded: 'for="[2001:db8::7]:4711";proto=https' }, "2001:db8::7"],
-    ["10.0.0.1", { forwarded: "proto=https; For=198.51.100.7 , for=10.1.1.1" }, "198.51.100.7"],
-    [
-      "10.0.0.1",
-      { forwarded: "for=198.51.100.7", "x-forwarded-for": "203.0.113.9" },
-      "198.51.100.7",
-    ],
-    ["10.0.0.1", { forwarded: "proto=https" }, "unknown"],
+    ["10.0.0.1", { "x-forwarded-for": "::FFFF:198.51.100.7" }, "198.51.100.7"],
+    ["10.0.0.1", { "x-forwarded-for": "203.0.113.9, not an address" }, "10.0.0.1"],
+    ["10.0.0.1", { "x-forwarded-for": "203.0.113.9, unknown, 10.0.0.2" }, "10.0.0.2"],
+    ["10.0.0.1", { "x-forwarded-for": "0x7f.1" }, "10.0.0.1"],
+    ["10.0.0.1", { "x-forwarded-for": "fe80::1%any text" }, "10.0.0.1"],
+    ["10.0.0.1", { "x-forwarded-for": "203.0.113.9,".repeat(10_000) }, "203.0.113.9"],
+    ["10.0.0.1", { forwarded: "for=203.0.113.9", "x-real-ip": "203.0.113.9" }, "10.0.0.1"],
     ["::1", { "x-forwarded-for": " , ," }, "::1"],
     ["unknown", { "x-forwarded-for": "198.51.100.7" }, "unknown"],
   ];
   for (const [peer, headers, address] of cases) {
     assertEquals(ours.addressOf(peer, new Headers(headers)), address, JSON.stringify(headers));
   }
+  const twice = new Headers([["x-forwarded-for", "203.0.113.9"], ["x-forwarded-for", "192.0.2.7"]]);
+  assertEquals(ours.addressOf("10.0.0.1", twice), "192.0.2.7");
   const nobody = new Proxies([]);
   assertEquals(nobody.addressOf("10.0.0.1", new Headers(forwardedFor("192.0.2.1"))), "10.0.0.1");
 });
 
+Deno.test("N2: the header that counts is a setting, and no other is read", () => {
+  const cases: [header: string, value: string, address: string][] = [
+    ["Forwarded", 'for="[2001:db8::7]:4711";proto=https', "2001:db8::7"],
+    ["forwarded", "proto=https; For=198.51.100.7 , for=10.1.1.1", "198.51.100.7"],
+    ["Forwarded", "for=203.0.113.9, proto=https", "10.0.0.1"],
+    ["Forwarded", "for=203.0.113.9, for=_hidden", "10.0.0.1"],
+    ["Forwarded", 'for="198.51.100.7:_port"', "10.0.0.1"],
+    ["X-Real-IP", "198.51.100.7", "198.51.100.7"],
+    ["CF-Connecting-IP", "2001:DB8:0::7", "2001:db8::7"],
+  ];
+  for (const [header, value, address] of cases) {
+    const forged = { forwarded: "for=203.0.113.9", "x-forwarded-for": "203.0.113.9" };
+    const headers = new Headers(forged);
+    headers.set(header, value);
+    assertEquals(
+      new Proxies(["10.0.0.0/8"], header).addressOf("10.0.0.1", headers),
+      address,
+      value,
+    );
+  }
+});
+
 Deno.test("N2: whatever a stranger writes before a proxy, it cannot choose its address", () => {
-  const ours = new Proxies(["10.0.0.0/8"]);
-  fc.assert(fc.property(fc.string(), (junk) => {
+  fc.assert(fc.property(fc.string(), fc.boolean(), (junk, isForwarded) => {
+    const [header, hops] = isForwarded
+      ? ["forwarded", "for=198.51.100.7, for=10.0.0.2"]
+      : ["x-forwarded-for", "198.51.100.7, 10.0.0.2"];
     const headers = new Headers();
     try {
-      headers.set("x-forwarded-for", `${junk}, 198.51.100.7, 10.0.0.2`);
+      headers.set(header, `${junk}, ${hops}`);
     } catch {
       return; // no header
     }
+    const ours = new Proxies(["10.0.0.0/8"], header);
     assertEquals(ours.addressOf("10.0.0.1", headers), "198.51.100.7");
   }));
+});
+
+Deno.test("N2: whatever a header holds, the address is an IP address", () => {
+  const hop = fc.oneof(fc.string(), fc.ipV4(), fc.ipV6(), fc.ipV4().map((ip) => `${ip}:1`));
+  fc.assert(
+    fc.property(fc.array(hop), fc.constantFrom("Forwarded", "X-Real-IP"), (hops, header) => {
+      const headers = new Headers();
+      try {
+        headers.set(header, hops.map((hop) => header === "Forwarded" ? `for=${hop}` : hop).join());
+      } catch {
+        return; // no header
+      }
+      const address = new Proxies(["0.0.0.0/0", "::/0"], header).addressOf("10.0.0.1", headers);
+      assert(/^[0-9a-f.:]+$/.test(address), address);
+    }),
+  );
 });
 
 Deno.test("N3: there are so many places, in all, in a room, from an address and for a DID; who leaves makes one free", async () => {

@@ -56,12 +56,31 @@ async function tryProxy(
     bob.leave();
     const calls = server.log.filter((line) => line.includes("getTicket"));
     assert(calls.length > 0 && calls.every((line) => JSON.parse(line).address === "127.0.0.1"));
+    await forgeAddress(url, server);
     await dripTo(port);
   } finally {
     proxy.kill();
     await proxy.status;
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Claims to be somebody else, in every header that a proxy might pass on. */
+async function forgeAddress(url: string, server: ServerProcess): Promise<void> {
+  const response = await fetch(`${url}/nothing/here`, {
+    headers: {
+      "forwarded": "for=203.0.113.9;proto=https",
+      "x-forwarded-for": "203.0.113.9",
+      "x-real-ip": "203.0.113.9",
+      "cf-connecting-ip": "203.0.113.9",
+    },
+  });
+  await response.body?.cancel();
+  const id = response.headers.get("x-request-id")!;
+  const event = () => server.log.find((line) => line.includes(id));
+  await until(() => event() !== undefined);
+  assertEquals(JSON.parse(event()!).address, "127.0.0.1");
+  assert(!server.log.some((line) => line.includes("203.0.113.9")));
 }
 
 /** Sends the head of a request, a letter each second: resolves when it is cut off. */
