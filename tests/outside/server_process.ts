@@ -18,15 +18,17 @@ export class ServerProcess implements AsyncDisposable {
   /**
    * Starts it and waits for its ready line. Everyone may write everywhere, unless `env` says otherwise.
    * @param task What is started, and what it says of its origin once it is ready.
+   * @param folder The project that is run. Default: this one.
    */
   static async start(
     env: Record<string, string>,
     task: { name: keyof typeof project.tasks; ready: RegExp } = SERVICE,
+    folder = ROOT,
   ): Promise<ServerProcess> {
     const log: string[] = [];
     const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
     const defaults = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ACCESS_POLICY: "open" };
-    const child = spawn({ ...defaults, ...env }, task.name);
+    const child = spawn({ ...defaults, ...env }, task.name, [], folder);
     const printed = readLines(child, (line) => {
       log.push(line);
       const url = task.ready.exec(line)?.[1];
@@ -35,6 +37,10 @@ export class ServerProcess implements AsyncDisposable {
     const url = await Promise.race([ready, printed]);
     if (url === undefined) throw new Error(`the server did not start:\n${log.join("\n")}`);
     return new ServerProcess(child, url, log, printed);
+  }
+
+  get pid(): number {
+    return this.child.pid;
   }
 
   /** Its origin for sockets. */
@@ -94,11 +100,12 @@ function spawn(
   env: Record<string, string>,
   task: keyof typeof project.tasks,
   args: string[] = [],
+  folder = ROOT,
 ): Deno.ChildProcess {
   const [, ...flags] = project.tasks[task].split(" ");
   return new Deno.Command(Deno.execPath(), {
     args: [...flags, ...args],
-    cwd: ROOT,
+    cwd: folder,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",

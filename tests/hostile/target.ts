@@ -1,0 +1,162 @@
+import { assert, assertEquals } from "@std/assert";
+import { DEV_TOKEN } from "../outside/clients.ts";
+import { ServerProcess } from "../outside/server_process.ts";
+import { Observer } from "./observer.ts";
+import type { Measured } from "./observer_worker.ts";
+import { type Door, RawLine } from "./raw_line.ts";
+
+/** `HOSTILE_DOSE=long` asks for the doses of `deno task test:real`. */
+const isLong = Deno.env.get("HOSTILE_DOSE") === "long";
+
+/** The folder of the project to attack. Default: this one. Another version can be compared so. */
+const FOLDER = Deno.env.get("HOSTILE_TARGET");
+
+/** The memory that the process may take under attack, in MB. */
+const MAX_PEAK_MB = 300;
+
+/**
+ * The 99th percentile of the calm room may grow by this factor. The machine is shared with other tests,
+ * so the time itself says little; each of the faults that were found stopped the room for seconds.
+ */
+const MAX_SLOWDOWN = 10;
+
+/** Below this p99 without an attack, in ms, a slowdown is counted from here. */
+const FLOOR_MS = 10;
+
+/** How long the calm room is watched before an attack, and after it, in ms. */
+const BASELINE_MS = 500;
+
+/** The owner of the calm room and of the square. */
+export const OWNER = "did:plc:ownerooooooooooooooooooo";
+/** An account that may read the square, and owns what it creates. */
+export const MALLORY = "did:plc:malloryyyyyyyyyyyyyyyyyy";
+/** A room that everyone may read. */
+export const SQUARE = "square";
+
+const METHODS = "chat.roomy.v0.sync";
+
+/** The short dose in `deno task test`, the long one in `deno task test:real`. */
+export function dose<T>(short: T, long: T): T {
+  return isLong ? long : short;
+}
+
+/** What is awaited, or something else if that does not come within so many ms. */
+export async function within<T, U>(ms: number, awaited: Promise<T>, otherwise: U): Promise<T | U> {
+  const { promise: late, resolve } = Promise.withResolvers<U>();
+  const timer = setTimeout(() => resolve(otherwise), ms);
+  const first = await Promise.race([awaited, late]);
+  clearTimeout(timer);
+  return first;
+}
+
+/** An answer of the service. */
+export interface Answer {
+  status: number;
+  // deno-lint-ignore no-explicit-any
+  [field: string]: any;
+}
+
+/** A server under attack: a real process on a file, rooms with members, and an observer. */
+export class Target implements AsyncDisposable {
+  private constructor(
+    readonly server: ServerProcess,
+    readonly observer: Observer,
+    private readonly folder: string,
+  ) {}
+
+  static async start(env: Record<string, string> = {}): Promise<Target> {
+    const folder = await Deno.makeTempDir();
+    const settings = {
+      HOST: "127.0.0.1",
+      KV_PATH: `${folder}/store.sqlite3`,
+      ACCESS_POLICY: "members",
+      LOG_LEVEL: "info",
+      UNSAFE_DEV_TOKEN: DEV_TOKEN,
+      ...env,
+    };
+    const server = await ServerProcess.start(settings, undefined, FOLDER);
+    const target = new Target(
+      server,
+      await Observer.start({ pid: server.pid, url: server.url, did: OWNER, token: DEV_TOKEN }),
+      folder,
+    );
+    assertEquals((await target.call("getTicket", OWNER, { room: SQUARE })).status, 200);
+    await target.call("setVisibility", OWNER, { room: SQUARE, visibility: "public-read" });
+    return target;
+  }
+
+  get url(): string {
+    return this.server.url.replace("localhost", "127.0.0.1");
+  }
+
+  door(did = MALLORY, room = SQUARE): Door {
+    return { url: this.url, did, room, token: DEV_TOKEN };
+  }
+
+  /** Opens a socket that reads nothing yet. */
+  open(did = MALLORY, room = SQUARE): Promise<RawLine> {
+    return RawLine.open(this.door(did, room));
+  }
+
+  /** Calls a procedure as this DID. */
+  async call(method: string, did: string, input: object): Promise<Answer> {
+    const response = await fetch(`${this.url}/xrpc/${METHODS}.${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${DEV_TOKEN}` },
+      body: JSON.stringify({ did, ...input }),
+    });
+    return { status: response.status, ...await response.json() };
+  }
+
+  /** Calls a query as this DID. */
+  async query(method: string, did: string, params: Record<string, string>): Promise<Answer> {
+    const query = new URLSearchParams({ did, ...params });
+    const response = await fetch(`${this.url}/xrpc/${METHODS}.${method}?${query}`, {
+      headers: { authorization: `Bearer ${DEV_TOKEN}` },
+    });
+    return { status: response.status, ...await response.json() };
+  }
+
+  /**
+   * Runs an attack and prints what it did to the process and to the calm room. Fails if the process took
+   * more than its memory, or if the calm room was starved.
+   * @param name The rule and the dose.
+   * @param attack Returns what the attacker saw, in words.
+   */
+  async withstands(name: string, attack: () => Promise<string>): Promise<void> {
+    const pause = () => new Promise((resolve) => setTimeout(resolve, BASELINE_MS));
+    const before = await this.observer.during(pause);
+    let saw = "";
+    const during = await this.observer.during(async () => {
+      saw = await attack();
+      await pause(); // what has arrived is still to be worked off
+    });
+    console.log(
+      `${name}: ${saw}\n  ${describe(during)}; ` +
+        `before: ${before.rss.toFixed(0)} MB, p99 ${ms(before.p99)}`,
+    );
+    assert(during.peak < MAX_PEAK_MB, `${name}: the process took ${during.peak.toFixed(0)} MB`);
+    assertEquals(during.lost, 0, `${name}: edits of the calm room were lost`);
+    const usual = Math.max(before.p99, during.noise, FLOOR_MS);
+    const slowdown = during.p99 / usual;
+    assert(
+      slowdown <= MAX_SLOWDOWN,
+      `${name}: the calm room was ${slowdown.toFixed(0)} times slower: ${describe(during)}`,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.observer[Symbol.dispose]();
+    await this.server[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+function describe({ peak, rss, edits, p50, p99, max, noise }: Measured): string {
+  return `peak ${peak.toFixed(0)} MB, then ${rss.toFixed(0)} MB; calm room: ${edits} edits, ` +
+    `p50 ${ms(p50)}, p99 ${ms(p99)}, max ${ms(max)} (the machine itself: ${ms(noise)})`;
+}
+
+function ms(time: number): string {
+  return `${time < 10 ? time.toFixed(1) : time.toFixed(0)} ms`;
+}
