@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import { belongs, type Incarnation, inviteKey } from "../store/kv/access_layout.ts";
 import { withMember } from "./members.ts";
 import type { MemberRole } from "./room_access.ts";
-import { forbidden, inviteKey, type RoomRecords } from "./room_records.ts";
+import { forbidden, type RoomRecord, type RoomRecords } from "./room_records.ts";
 
 /** A room's owner reads them as one list. Those that have expired do not count. */
 const MAX_INVITES = 100;
@@ -22,7 +23,7 @@ export interface Terms {
   usesLeft: number;
 }
 
-interface StoredInvite extends Terms {
+interface StoredInvite extends Terms, Incarnation {
   /** SHA-256 of what was given out. */
   hash: string;
 }
@@ -46,12 +47,12 @@ export class Invites {
     await this.records.change(caller, room, deed, async (record, { role }) => {
       if (role !== "owner") throw forbidden();
       const now = this.clock.now();
-      const all = await this.#all(room);
+      const all = await this.#all(record, room);
       const expired = all.filter(({ value }) => value.expiresAt <= now);
       if (all.length - expired.length >= MAX_INVITES) {
         throw new Refusal("TooManyInvites", 400, `A room has at most ${MAX_INVITES} invites.`);
       }
-      const value: StoredInvite = { ...terms, hash: hashOf(secret) };
+      const value: StoredInvite = { ...terms, hash: hashOf(secret), of: record.id };
       const sets = expired.map(({ key }) => ({ key, value: undefined }));
       return { record, sets: [...sets, { key: inviteKey(room, id), value }] };
     });
@@ -69,7 +70,7 @@ export class Invites {
     const deed = { what: "redeemInvite", invite: id } as const;
     await this.records.change(caller, room, deed, async (record, { role, member, banned }) => {
       const { key, value: invite } = await this.records.kv.get<StoredInvite>(inviteKey(room, id));
-      if (invite === null || invite.hash !== hashOf(secret)) throw invalid();
+      if (!belongs(record, invite) || invite.hash !== hashOf(secret)) throw invalid();
       if (invite.expiresAt <= this.clock.now()) throw invalid();
       if (role === "owner" || member === "writer" || member === invite.role) return null;
       if (banned) throw forbidden();
@@ -86,16 +87,18 @@ export class Invites {
     const deed = { what: "revokeInvite", invite: id } as const;
     await this.records.change(caller, room, deed, async (record, { role }) => {
       if (role !== "owner") throw forbidden();
-      const { key, value } = await this.records.kv.get(inviteKey(room, id));
-      return value === null ? null : { record, sets: [{ key, value: undefined }] };
+      const { key, value } = await this.records.kv.get<StoredInvite>(inviteKey(room, id));
+      return !belongs(record, value) ? null : { record, sets: [{ key, value: undefined }] };
     });
   }
 
   /** The invites that can still be redeemed, without their secrets, for the owner of the room. */
   async list(caller: string, room: string): Promise<(Terms & { id: string })[]> {
-    if ((await this.records.look(caller, room)).role !== "owner") throw forbidden();
+    const { record, role } = await this.records.look(caller, room);
+    if (role !== "owner") throw forbidden();
+    if (record === null) return [];
     const now = this.clock.now();
-    const good = (await this.#all(room)).filter(({ value }) => value.expiresAt > now);
+    const good = (await this.#all(record, room)).filter(({ value }) => value.expiresAt > now);
     return good.map(({ key, value: { role, expiresAt, usesLeft } }) => ({
       id: String(key.at(-1)),
       role,
@@ -104,8 +107,8 @@ export class Invites {
     }));
   }
 
-  #all(room: string): Promise<Deno.KvEntry<StoredInvite>[]> {
-    return Array.fromAsync(this.records.kv.list<StoredInvite>({ prefix: inviteKey(room) }));
+  #all(record: RoomRecord, room: string): Promise<Deno.KvEntry<StoredInvite>[]> {
+    return this.records.list<StoredInvite>(record, inviteKey(room));
   }
 }
 

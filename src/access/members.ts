@@ -3,17 +3,23 @@ import type { Premise } from "../store/room_store.ts";
 import type { AccessPolicy, Role } from "./policy.ts";
 import { type MemberRole, ownerByName, type Visibility } from "./room_access.ts";
 import {
-  type AccessEvent,
   banKey,
+  belongs,
+  eventKey,
+  type Incarnation,
+  memberKey,
+  roomsOfKey,
+} from "../store/kv/access_layout.ts";
+import {
+  type AccessEvent,
   type Change,
   type Deed,
-  eventKey,
   forbidden,
   type Look,
-  memberKey,
+  readMember,
   type RoomRecord,
   type RoomRecords,
-  roomsOfKey,
+  type StoredMember,
 } from "./room_records.ts";
 
 /** Who may bring rooms into being whose names belong to nobody. Those with a DID's name are that DID's. */
@@ -46,12 +52,16 @@ export class Members implements AccessPolicy {
   }
 
   /**
-   * Like `roleOf`, for who wants to come in: a room that nobody has belongs to who comes first.
-   * @throws {Refusal} TooManyRooms
+   * Like `roleOf`, for who wants to come in: a room that is not there yet belongs to who comes first.
+   * One whose document is there, but no owner, was imported or written under another policy: it
+   * belongs to nobody.
+   * @throws {Refusal} TooManyRooms; TooBusy: the room of this name is being deleted
    */
   async admit(did: string, room: string): Promise<Role | null> {
     const { record, role } = await this.records.look(did, room);
+    if (record?.deleting && this.#mayCreate(did, room)) throw beingDeleted();
     if (record !== null || !this.#mayCreate(did, room)) return role;
+    if (await this.records.holdsDocument(room)) return null;
     // Somebody else may have been there first.
     return await this.records.create(did, room) ? "owner" : await this.admit(did, room);
   }
@@ -68,17 +78,15 @@ export class Members implements AccessPolicy {
   async get(caller: string, room: string): Promise<{ role: Role } & Partial<RoomView>> {
     const { record, role } = await this.records.look(caller, room);
     if (role === null) throw forbidden();
-    const { owner, visibility } = record ?? { owner: caller, visibility: "private" as const };
+    if (record === null) {
+      return { role, owner: caller, visibility: "private", members: [], banned: [] };
+    }
+    const { owner, visibility } = record;
     if (role !== "owner") return { role, owner, visibility };
-    const { kv } = this.records;
-    const members = await Array.fromAsync(
-      kv.list<MemberRole>({ prefix: memberKey(room) }),
-      ({ key, value }) => ({ did: String(key.at(-1)), role: value }),
-    );
-    const banned = await Array.fromAsync(
-      kv.list({ prefix: banKey(room) }),
-      ({ key }) => String(key.at(-1)),
-    );
+    const members = (await this.records.list<StoredMember>(record, memberKey(room)))
+      .map(({ key, value }) => ({ did: String(key.at(-1)), role: readMember(value).role }));
+    const banned = (await this.records.list(record, banKey(room)))
+      .map(({ key }) => String(key.at(-1)));
     return { role, owner, visibility, members, banned };
   }
 
@@ -106,16 +114,19 @@ export class Members implements AccessPolicy {
     limit: number,
     cursor?: string,
   ): Promise<Page<AccessEvent>> {
-    if (await this.roleOf(caller, room) !== "owner") throw forbidden();
+    const { record, role } = await this.records.look(caller, room);
+    if (role !== "owner") throw forbidden();
+    if (record === null) return { items: [] };
     const prefix = eventKey(room);
     const selector = cursor === undefined
       ? { prefix }
       : { prefix, end: eventKey(room, readNumber(cursor)) };
     const entries = await Array.fromAsync(
-      this.records.kv.list<AccessEvent>(selector, { limit, reverse: true }),
+      this.records.kv.list<AccessEvent & Incarnation>(selector, { limit, reverse: true }),
     );
-    const items = entries.map(({ value }) => value);
-    return { items, ...items.length === limit && { cursor: String(entries.at(-1)!.key.at(-1)) } };
+    const items = entries.filter(({ value }) => belongs(record, value))
+      .map(({ value: { of: _, ...event } }) => event);
+    return { items, ...entries.length === limit && { cursor: String(entries.at(-1)!.key.at(-1)) } };
   }
 
   /** Makes a DID a member, or changes its role. @throws {Refusal} Forbidden, TooManyMembers, IsOwner */
@@ -176,7 +187,7 @@ export class Members implements AccessPolicy {
         sets: [
           remove(memberKey(room, did)),
           remove(banKey(room, did)),
-          { key: memberKey(room, caller), value: "writer" },
+          { key: memberKey(room, caller), value: { role: "writer", of: record.id } },
           { key: roomsOfKey(caller, room), value: "writer" },
         ],
       };
@@ -193,7 +204,10 @@ export class Members implements AccessPolicy {
         key: roomsOfKey(did, room),
         value: banned ? undefined : member ?? undefined,
       };
-      return { record, sets: [{ key: banKey(room, did), value: banned || undefined }, listed] };
+      return {
+        record,
+        sets: [{ key: banKey(room, did), value: banned ? { of: record.id } : undefined }, listed],
+      };
     });
   }
 
@@ -238,7 +252,10 @@ export function withMember(
       limit: "members",
     });
   }
-  const sets = [memberKey(room, did), roomsOfKey(did, room)].map((key) => ({ key, value: role }));
+  const sets = [
+    { key: memberKey(room, did), value: { role, of: record.id } },
+    { key: roomsOfKey(did, room), value: role },
+  ];
   return { record: { ...record, members }, sets };
 }
 
@@ -246,6 +263,11 @@ const remove = (key: Deno.KvKey) => ({ key, value: undefined });
 
 function isOwner(): Refusal {
   return new Refusal("IsOwner", 400, "This is the owner, who has every right and keeps it.");
+}
+
+/** A crash may have left it to the next sweep, but mostly it takes a moment. */
+function beingDeleted(): Refusal {
+  return new Refusal("TooBusy", 503, "A room of this name is being deleted.", { retryAfter: 1 });
 }
 
 /** @throws {Refusal} InvalidRequest */

@@ -1,7 +1,20 @@
 import type { Clock } from "../clock.ts";
 import type { Limits } from "../limits/limits.ts";
 import { Refusal } from "../refusal.ts";
+import {
+  banKey,
+  belongs,
+  type DeletableRecord,
+  eventKey,
+  type Incarnation,
+  memberKey,
+  ownedKey,
+  recordKey,
+  roomsOfKey,
+} from "../store/kv/access_layout.ts";
 import type { RoomChange } from "../store/kv/feed.ts";
+import type { Along } from "../store/kv/kv_room_store.ts";
+import { headKey, roomPrefix } from "../store/kv/layout.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { Role } from "./policy.ts";
 import { type MemberRole, ownerByName, roleOf, type Visibility } from "./room_access.ts";
@@ -13,14 +26,20 @@ const MAX_EVENTS = 1_000;
 const MAX_TRIES = 20;
 
 /** At `["access", room]`. Every change of the room's access changes it, and checks it. */
-export interface RoomRecord {
-  owner: string;
+export interface RoomRecord extends DeletableRecord {
+  /** Tells the room from an earlier one of the same name. Rooms of version 0.1 have none. */
+  id?: string;
   visibility: Visibility;
   members: number;
   /** How many events there have been. */
   events: number;
   /** In ms since the Unix epoch. */
   createdAt: number;
+}
+
+/** What is stored of a member. Version 0.1 stored the bare role. */
+export interface StoredMember extends Incarnation {
+  role: MemberRole;
 }
 
 /** Something that was done to a room's access. */
@@ -62,7 +81,7 @@ export interface Change {
 
 /** A room as one DID finds it. */
 export interface Look {
-  /** Null for a room that nobody has changed yet: it may still have an owner, by its name. */
+  /** Null for a room that nobody has changed yet: it may still have an owner, by its name. In one that is being deleted, nobody has a role. */
   record: RoomRecord | null;
   versionstamp: string | null;
   /** The DID's role. */
@@ -96,24 +115,31 @@ export class RoomRecords {
 
   /** What the store knows of a DID in a room, in one read. */
   async look(did: string, room: string): Promise<Look> {
-    const [record, member, ban] = await this.kv.getMany<[RoomRecord, MemberRole, true]>([
-      recordKey(room),
-      memberKey(room, did),
-      banKey(room, did),
-    ]);
-    const named = ownerByName(room);
-    const owner = record.value?.owner ?? (named !== null && named !== "nobody" ? named.did : null);
-    const banned = ban.value !== null;
-    const visibility = record.value?.visibility ?? "private";
-    return {
-      record: record.value,
-      versionstamp: record.versionstamp,
-      role: owner === null
-        ? null
-        : roleOf(did, { owner, visibility, member: member.value, banned }),
-      member: member.value,
-      banned,
+    const [entry, member, ban] = await this.kv.getMany<
+      [RoomRecord, StoredMember | MemberRole, Incarnation]
+    >([recordKey(room), memberKey(room, did), banKey(room, did)]);
+    const { value: record, versionstamp } = entry;
+    const look = { record, versionstamp, role: null, member: null, banned: false };
+    if (record === null) {
+      const named = ownerByName(room);
+      const isTheirs = named !== null && named !== "nobody" && named.did === did;
+      return { ...look, role: isTheirs ? "owner" : null };
+    }
+    if (record.deleting) return look;
+    const standing = {
+      owner: record.owner,
+      visibility: record.visibility,
+      member: belongs(record, member.value) ? readMember(member.value).role : null,
+      banned: belongs(record, ban.value),
     };
+    const { banned } = standing;
+    return { ...look, role: roleOf(did, standing), member: standing.member, banned };
+  }
+
+  /** What is stored under a prefix for this very room. */
+  async list<T>(record: RoomRecord, prefix: Deno.KvKey): Promise<Deno.KvEntry<T>[]> {
+    const entries = await Array.fromAsync(this.kv.list<T>({ prefix }));
+    return entries.filter(({ value }) => belongs(record, value));
   }
 
   /** The room's record, as it is now: no change of the room's access leaves it as it was. */
@@ -126,7 +152,16 @@ export class RoomRecords {
   async create(owner: string, room: string): Promise<boolean> {
     const sets = [{ key: roomsOfKey(owner, room), value: "owner" }];
     const change = { record: this.#new(owner), sets };
-    return await this.#commit(room, null, change, { by: owner, what: "create" });
+    const isNamed = ownerByName(room) !== null;
+    const checks = isNamed ? [] : [{ key: headKey(room), versionstamp: null }];
+    return await this.#commit(room, null, change, { by: owner, what: "create" }, checks);
+  }
+
+  /** Whether a document is stored under a name that does not say whose it is. */
+  async holdsDocument(room: string): Promise<boolean> {
+    if (ownerByName(room) !== null) return false;
+    const [any] = await Array.fromAsync(this.kv.list({ prefix: roomPrefix(room) }, { limit: 1 }));
+    return any !== undefined;
   }
 
   /**
@@ -142,6 +177,7 @@ export class RoomRecords {
   ): Promise<void> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const look = await this.look(caller, room);
+      if (look.record?.deleting) throw forbidden();
       const change = await make(look.record ?? this.#new(caller), look);
       if (change === null) return;
       const { owner } = change.record;
@@ -164,37 +200,34 @@ export class RoomRecords {
     };
   }
 
-  /** Removes all that is known of a room that was deleted, its record last: until then it has its owner. */
-  async forget(room: string): Promise<void> {
-    for await (const { key } of this.kv.list({ prefix: memberKey(room) })) {
-      await this.kv.atomic().delete(roomsOfKey(String(key.at(-1)), room)).delete(key).commit();
-    }
-    for await (const { key } of this.kv.list({ prefix: recordKey(room) })) {
-      await this.kv.delete(key);
-    }
-    for (let isGone = false; !isGone;) isGone = await this.#forgetRecord(room);
-    this.#tell(room);
+  /**
+   * What marks the room's access as being deleted, to be committed together with the mark on its
+   * document. Whoever deletes it again goes on with what was begun.
+   * @throws {Refusal} Forbidden
+   */
+  async deletion(caller: string, room: string): Promise<Along> {
+    const { record, versionstamp, role } = await this.look(caller, room);
+    const isBegun = record?.deleting && record.owner === caller;
+    if (role !== "owner" && !isBegun) throw forbidden();
+    const key = recordKey(room);
+    const mark = { key, value: { ...record, deleting: true } };
+    return {
+      alsoAbout: [subjectOf(room)],
+      checks: [{ key, versionstamp }],
+      sets: record === null || isBegun ? [] : [mark],
+    };
   }
 
-  async #forgetRecord(room: string): Promise<boolean> {
-    const { value, versionstamp } = await this.kv.get<RoomRecord>(recordKey(room));
-    if (value === null) return true;
-    const count = await this.#count(value.owner, null);
-    const stamp = await this.changes.commit({
+  /** Tells whoever watches the room, here and elsewhere, that it is gone. */
+  async tellDeleted(room: string): Promise<void> {
+    await this.changes.commit({
       subject: subjectOf(room),
-      alsoAbout: count.about,
       what: "log",
-      checks: [{ key: recordKey(room), versionstamp }, ...count.checks],
-      sets: [
-        ...[recordKey(room), roomsOfKey(value.owner, room)].map((key) => ({
-          key,
-          value: undefined,
-        })),
-        ...count.sets,
-      ],
+      checks: [],
+      sets: [],
       bytes: 0,
     });
-    return stamp !== null;
+    this.#tell(room);
   }
 
   /** Counts a room as the one's and no more as the other's. @throws {Refusal} TooManyRooms */
@@ -214,8 +247,8 @@ export class RoomRecords {
   }
 
   #new(owner: string): RoomRecord {
-    const createdAt = this.clock.now();
-    return { owner, visibility: "private", members: 0, events: 0, createdAt };
+    const [id, createdAt] = [crypto.randomUUID(), this.clock.now()];
+    return { id, owner, visibility: "private", members: 0, events: 0, createdAt };
   }
 
   /** Whether it was committed: if not, somebody else was there first. */
@@ -224,18 +257,21 @@ export class RoomRecords {
     before: Pick<Look, "record" | "versionstamp"> | null,
     { record, sets }: Change,
     event: Omit<AccessEvent, "at">,
+    checks: Deno.AtomicCheck[] = [],
   ): Promise<boolean> {
     const key = recordKey(room);
     const events = record.events + 1;
+    const entered = { ...event, at: this.clock.now(), of: record.id };
     const count = await this.#count(before?.record?.owner ?? null, record.owner);
     const stamp = await this.changes.commit({
       subject: subjectOf(room),
-      alsoAbout: count.about,
+      // With an append it must not share a commit, which would check both before it writes either.
+      alsoAbout: checks.length > 0 ? [...count.about, room] : count.about,
       what: "log",
-      checks: [{ key, versionstamp: before?.versionstamp ?? null }, ...count.checks],
+      checks: [{ key, versionstamp: before?.versionstamp ?? null }, ...checks, ...count.checks],
       sets: [
         { key, value: { ...record, events } },
-        { key: eventKey(room, events), value: { ...event, at: this.clock.now() } },
+        { key: eventKey(room, events), value: entered },
         { key: eventKey(room, events - MAX_EVENTS), value: undefined },
         ...sets,
         ...count.sets,
@@ -275,39 +311,9 @@ function subjectOf(room: string): string {
   return `\0access ${room}`;
 }
 
-/** -> {@linkcode RoomRecord} */
-export function recordKey(room: string): Deno.KvKey {
-  return ["access", room];
-}
-
-/** -> the role of a member; without a DID, the prefix of all. */
-export function memberKey(room: string, ...did: string[]): Deno.KvKey {
-  return ["access", room, "member", ...did];
-}
-
-/** -> `true` for a DID that is banned; without one, the prefix of all. */
-export function banKey(room: string, ...did: string[]): Deno.KvKey {
-  return ["access", room, "ban", ...did];
-}
-
-/** -> an invite; without an id, the prefix of all. */
-export function inviteKey(room: string, ...id: string[]): Deno.KvKey {
-  return ["access", room, "invite", ...id];
-}
-
-/** -> {@linkcode AccessEvent}, by its number; without one, the prefix of all. */
-export function eventKey(room: string, ...n: number[]): Deno.KvKey {
-  return ["access", room, "event", ...n];
-}
-
-/** -> the role of a DID in a room that it owns or is a member of; without a room, the prefix of all. */
-export function roomsOfKey(did: string, ...room: string[]): Deno.KvKey {
-  return ["rooms of", did, ...room];
-}
-
-/** -> how many rooms a DID owns. */
-function ownedKey(did: string): Deno.KvKey {
-  return ["rooms owned", did];
+/** What is stored of a member, whichever version stored it. */
+export function readMember(stored: StoredMember | MemberRole): StoredMember {
+  return typeof stored === "string" ? { role: stored } : stored;
 }
 
 /** Whoever may not enter a room learns nothing of it. */

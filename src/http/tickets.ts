@@ -7,7 +7,7 @@ import type { Method } from "./xrpc.ts";
 export const getTicket: Method<{ room: string }> = async ({ caller, input }, parts) => {
   const { room } = input;
   checkRoomName(room);
-  const role = await roleIn(parts.policy, caller.did, room);
+  const role = await admit(parts.policy, caller.did, room);
   parts.tally.ticketsIssued++;
   const { ticket, expiresAt } = await parts.tickets.issue({ did: caller.did, room, role });
   return {
@@ -34,9 +34,24 @@ export function checkRoomName(room: string): void {
   if (fault !== null) throw new Refusal("InvalidRoom", 400, fault);
 }
 
-/** @throws {Refusal} Forbidden: the DID has no role in the room */
-export async function roleIn(policy: AccessPolicy, did: string, room: string): Promise<Role> {
-  const role = await (policy.admit?.(did, room) ?? policy.roleOf(did, room));
+/**
+ * The role of a DID that wants to come in, which may bring the room into being.
+ * @throws {Refusal} Forbidden: the DID has no role in the room
+ */
+export async function admit(policy: AccessPolicy, did: string, room: string): Promise<Role> {
+  return allowed(await (policy.admit?.(did, room) ?? policy.roleOf(did, room)));
+}
+
+/**
+ * The role of a DID whose ticket for the room was issued. The room may have been deleted since: its
+ * ticket does not bring it into being again.
+ * @throws {Refusal} Forbidden: the DID has no role in the room any more
+ */
+export async function readmit(policy: AccessPolicy, did: string, room: string): Promise<Role> {
+  return allowed(await policy.roleOf(did, room));
+}
+
+function allowed(role: Role | null): Role {
   if (role === null) throw new Refusal("Forbidden", 403, "You have no access to this room.");
   return role;
 }

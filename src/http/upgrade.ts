@@ -4,7 +4,7 @@ import { originAllowed } from "./cors.ts";
 import { noAnswer } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Parts } from "./parts.ts";
-import { checkRoomName, roleIn } from "./tickets.ts";
+import { admit, checkRoomName, readmit } from "./tickets.ts";
 
 /** The sub-protocol that announces a ticket, and the one that is answered. */
 const SUB_PROTOCOL = "authorization";
@@ -37,7 +37,7 @@ export async function upgrade(exchange: Exchange, parts: Parts): Promise<Respons
     throw new Refusal("Forbidden", 403, "The ticket is for another room.");
   }
   parts.rates.handshakesPerDid.spend(did);
-  const role = await roleIn(parts.policy, did, target.room);
+  const role = await (room === null ? admit : readmit)(parts.policy, did, target.room);
   if (parts.rooms.isDamaged(target.room)) {
     const words = "What is stored of this room is damaged; whoever runs the service has been told.";
     throw new Refusal("RoomDamaged", 503, words, { retryAfter: DAMAGE_RETRY });

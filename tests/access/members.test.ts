@@ -346,3 +346,14 @@ Deno.test("M13: a room that its owner deletes leaves no byte in the store, nor i
   assert(keys.some((key) => key.includes("other")));
   assertEquals(await it.members.roleOf(BOB!, "notes"), null);
 });
+
+Deno.test("M16: a document without an owner is nobody's who asks, unless its name says whose it is", async () => {
+  await using it = await membersWorld();
+  const named = `${ALICE}/notes`;
+  const store = new KvRoomStore(it.kv);
+  for (const room of ["notes", named]) await store.log(room).append(new Uint8Array([1]));
+  assertEquals(await it.members.admit(ALICE!, "notes"), null);
+  assertEquals(await it.members.roleOf(ALICE!, "notes"), null);
+  assertEquals(await it.members.admit(BOB!, named), null);
+  assertEquals(await it.members.admit(ALICE!, named), "owner");
+});

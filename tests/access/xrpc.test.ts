@@ -1,8 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Lexicons } from "@atproto/lexicon";
 import { systemClock } from "../../src/clock.ts";
 import { createSyncService } from "../../src/mod.ts";
-import { connectPeer } from "../outside/clients.ts";
+import { connectPeer, getTicket } from "../outside/clients.ts";
 import { ALICE, BOB, DEV_TOKEN, startService } from "../http/service.ts";
 import { until } from "../until.ts";
 
@@ -154,6 +154,14 @@ function listen(kv: Deno.Kv) {
     },
     peer: (did: string) =>
       connectPeer({ url: `http://${host}`, socketUrl: `ws://${host}` }, did, "notes"),
+    ticket: (did: string) => getTicket(`http://${host}`, did, "notes"),
+    /** Opens a socket with a ticket. Rejects if it is refused. */
+    open: (ticket: string) =>
+      new Promise<void>((resolve, reject) => {
+        const socket = new WebSocket(`ws://${host}/sync/notes`, ["authorization", ticket]);
+        socket.onopen = () => resolve();
+        socket.onerror = () => reject(new Error("refused"));
+      }),
     async stop() {
       await service.shutdown();
       await server.shutdown();
@@ -211,5 +219,20 @@ Deno.test("M13: nobody stays in a deleted room in which nobody had written", asy
   await alice.hears("ack 1");
   await here.call("deleteRoom", ALICE);
   assertEquals((await alice.isClosed()).code, 4404);
+  await here.stop();
+});
+
+Deno.test("U8: a ticket for a room that was deleted opens nothing, nor the room of the next owner", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const here = listen(kv);
+  await here.ticket(ALICE);
+  await here.call("putMember", ALICE, { member: BOB, role: "writer" });
+  const tickets = [await here.ticket(BOB), await here.ticket(BOB), await here.ticket(ALICE)];
+  await here.call("deleteRoom", ALICE);
+  await assertRejects(() => here.open(tickets[0]!));
+  await here.ticket(CAROL); // and so it is hers
+  for (const ticket of tickets.slice(1)) await assertRejects(() => here.open(ticket));
+  const owner = await here.peer(CAROL);
+  owner.leave();
   await here.stop();
 });

@@ -1,5 +1,7 @@
 /** What a test does to a KV store on its way. */
 export interface KvHooks {
+  /** Awaited before a value is read, or several. May throw. */
+  beforeRead?: () => Promise<void> | void;
   /** Awaited before a list is read. May throw. */
   beforeList?: () => Promise<void> | void;
   /** Awaited before a commit takes effect. May throw. */
@@ -18,6 +20,13 @@ export function hookedKv(kv: Deno.Kv, hooks: KvHooks): Deno.Kv {
         return async function* (...args: Parameters<Deno.Kv["list"]>) {
           await hooks.beforeList?.();
           yield* target.list(...args);
+        };
+      }
+      if (name === "get" || name === "getMany") {
+        return async (...args: unknown[]) => {
+          await hooks.beforeRead?.();
+          return await (Reflect.get(target, name) as (...args: unknown[]) => unknown)
+            .apply(target, args);
         };
       }
       if (name === "atomic") return () => hookedAtomic(target.atomic(), hooks);

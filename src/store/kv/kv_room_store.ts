@@ -19,6 +19,11 @@ import { KvPresenceBoard } from "./presence_board.ts";
 import { keepSweeping } from "./sweep.ts";
 import { finish } from "./unfinished.ts";
 
+/** What is to be committed together with something else, or not at all. */
+export type Along = Pick<RoomChange, "alsoAbout" | "checks" | "sets">;
+
+const NOTHING: Along = { checks: [], sets: [] };
+
 /** Rooms in Deno KV: embedded, on a KV server, or on Deno Deploy. */
 export class KvRoomStore implements RoomStore {
   readonly presence: PresenceBoard;
@@ -62,27 +67,32 @@ export class KvRoomStore implements RoomStore {
     return this.#committer.commit(change);
   }
 
-  /** Marked first, so that nobody can append, nor begin the room anew, until the last of it is gone. */
-  async delete(room: string): Promise<void> {
-    while (!await this.#mark(room));
+  /**
+   * Marked first, so that nobody can append, nor begin the room anew, until the last of it is gone.
+   * @param along What is to be committed with the mark; asked for before each try. May throw.
+   */
+  async delete(room: string, along?: () => Promise<Along>): Promise<void> {
+    while (!await this.#mark(room, await along?.() ?? NOTHING));
     this.#feed.tellHere(room);
     const begun = await this.kv.get<Unfinished>(unfinishedRoomKey(room));
     if (begun.value !== null) await finish(this.kv, begun);
   }
 
-  /** Whether the room is marked as deleted now; if not, its head has moved. */
-  async #mark(room: string): Promise<boolean> {
+  /** Whether the room is marked as deleted now; if not, its head has moved, or what was to be checked. */
+  async #mark(room: string, { alsoAbout, checks, sets }: Along): Promise<boolean> {
     const { key, value, versionstamp } = await this.kv.get(headKey(room));
     const head = unsealHead(value) ?? emptyHead();
-    if (head.deleting) return true;
+    if (head.deleting && sets.length === 0) return true;
     const begun: Unfinished = { what: "room", since: this.clock.now() };
     const marked = await this.#committer.commit({
       subject: room,
+      alsoAbout,
       what: "log",
-      checks: [{ key, versionstamp }],
+      checks: [{ key, versionstamp }, ...checks],
       sets: [
         { key, value: sealRecord({ ...head, deleting: true }) },
         { key: unfinishedRoomKey(room), value: begun },
+        ...sets,
       ],
       bytes: 0,
     });

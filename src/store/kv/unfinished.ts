@@ -1,3 +1,10 @@
+import {
+  type DeletableRecord,
+  ownedKey,
+  pendingKey,
+  recordKey,
+  roomsOfKey,
+} from "./access_layout.ts";
 import { chunkCount, chunkKeys } from "./blobs.ts";
 import { deleteKeys } from "./delete_keys.ts";
 import {
@@ -44,8 +51,39 @@ async function finishRoom(
   await deleteKeys(kv, others.filter((key) => !isBegun(key)), begun);
   const keys = await keysUnder(kv, roomPrefix(room));
   await deleteKeys(kv, keys.filter((key) => key[2] !== "head"), begun);
-  // The head stands till the end, for whoever finds none may begin the room anew.
-  await kv.atomic().check(begun).delete(headKey(room)).delete(begun.key).commit();
+  await deleteKeys(kv, await accessKeys(kv, room), begun);
+  while (!await forgetRoom(kv, begun, room));
+}
+
+/** The access to a room that is being deleted, but for its record: each key, and where members list it. */
+async function accessKeys(kv: Deno.Kv, room: string): Promise<Deno.KvKey[]> {
+  const { value: record } = await kv.get<DeletableRecord>(recordKey(room));
+  if (!record?.deleting) return [];
+  const keys = await keysUnder(kv, recordKey(room));
+  const members = keys.filter((key) => key[2] === "member").map((key) => String(key.at(-1)));
+  return [...members.flatMap((did) => [roomsOfKey(did, room), pendingKey(did, room)]), ...keys];
+}
+
+/**
+ * Removes the last of a room, or finds that somebody else has. Its head and its record stand till
+ * then, for whoever finds none may begin the room anew. Returns false if it is to be tried again.
+ */
+async function forgetRoom(
+  kv: Deno.Kv,
+  begun: Deno.KvEntry<Unfinished>,
+  room: string,
+): Promise<boolean> {
+  const commit = kv.atomic().check(begun).delete(headKey(room)).delete(begun.key);
+  const { value: record } = await kv.get<DeletableRecord>(recordKey(room));
+  if (record?.deleting) {
+    const owned = await kv.get<number>(ownedKey(record.owner));
+    const left = (owned.value ?? 0) - 1;
+    commit.check(owned).delete(recordKey(room)).delete(roomsOfKey(record.owner, room));
+    if (left > 0) commit.set(owned.key, left);
+    else commit.delete(owned.key);
+  }
+  if ((await commit.commit()).ok) return true;
+  return (await kv.get(begun.key)).versionstamp !== begun.versionstamp;
 }
 
 /** A snapshot holds these log entries: their keys, and those of their blobs' chunks. */
