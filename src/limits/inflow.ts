@@ -1,5 +1,5 @@
 import { Close } from "../sync/close.ts";
-import { isPresence } from "../sync/frames.ts";
+import { isPresence, isProbe } from "../sync/frames.ts";
 import type { Limits } from "./limits.ts";
 
 /** What one connection may send in advance, in seconds of its rate: what was written offline comes at once. */
@@ -26,7 +26,7 @@ export class Inflow {
   /** Counts a frame that has come at `now`, in ms. Returns null, or what it is too much of. */
   take(frame: Uint8Array, now: number): Excess | null {
     const { messagesPerSecond, bytesPerSecond } = this.limits;
-    const limit = isPresence(frame) ? "presenceBytes" : "messageBytes";
+    const limit = limitOf(frame);
     if (frame.length > this.limits[limit]) {
       const reason = `a message of this kind has at most ${this.limits[limit]} bytes`;
       return { limit, code: Close.TOO_BIG, reason };
@@ -41,6 +41,11 @@ export class Inflow {
     }
     return null;
   }
+}
+
+function limitOf(frame: Uint8Array): "presenceBytes" | "probeBytes" | "messageBytes" {
+  if (isPresence(frame)) return "presenceBytes";
+  return isProbe(frame) ? "probeBytes" : "messageBytes";
 }
 
 function slowDown(limit: keyof Limits, most: string): Excess {

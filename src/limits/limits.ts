@@ -20,9 +20,10 @@ export interface Limits {
   joinDeadline: number;
   /** Milliseconds in which a ping has to be answered. */
   pingTimeout: number;
-  /** Bytes of one message; of one about presence. */
+  /** Bytes of one message; of one about presence; of a probe. */
   messageBytes: number;
   presenceBytes: number;
+  probeBytes: number;
   /** Messages and bytes a second from one connection, over some time: {@linkcode Inflow}. */
   messagesPerSecond: number;
   bytesPerSecond: number;
@@ -64,6 +65,8 @@ export const DEFAULT_LIMITS: Limits = {
   messageBytes: 8 * MiB,
   // A newcomer's client repeats to us who is there: 200 with 300 bytes each.
   presenceBytes: 64 * 1024,
+  // A number in it is a few bytes; it is kept until all that was sent before it is durable.
+  probeBytes: 64 * 1024,
   // y-websocket repeats what it hears: sixty pointers that move at 30 a second.
   messagesPerSecond: 2_000,
   // More than a phone's line takes, and a fast one in bursts of 64 MiB.

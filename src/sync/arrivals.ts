@@ -1,6 +1,5 @@
 import type { Member } from "./member.ts";
 import type { Reach } from "./outline.ts";
-import type { StateVector } from "./pieces.ts";
 import type { Slices } from "./slices.ts";
 
 /** An edit that waits for its commit. */
@@ -23,7 +22,7 @@ export type Arrival =
   | Update
   | { type: "joined"; member: Member }
   | { type: "castOut"; member: Member }
-  | { type: "step1"; member: Member; stateVector: StateVector }
+  | { type: "step1"; member: Member }
   | { type: "syncStatus"; member: Member; echo: Uint8Array }
   | { type: "changed" };
 

@@ -1,9 +1,8 @@
 import type { Clock } from "../clock.ts";
-import { type Document, readStateVector } from "./document.ts";
+import type { Document } from "./document.ts";
 import { updateFrame } from "./frames.ts";
 import type { Member } from "./member.ts";
 import { Parts } from "./parts.ts";
-import type { StateVector } from "./pieces.ts";
 
 /** How often a peer that is behind is looked at, in ms: a buffer of 1 MiB lasts a fast line about as long. */
 const PUMP_MS = 20;
@@ -15,8 +14,6 @@ export interface BroadcastOptions {
   /** The document; while a commit is under way it holds what is not durable. */
   document(): Document;
   isCommitting(): boolean;
-  /** A member whose buffer was too full for news of presence has drained it. */
-  onDrained(member: Member): void;
   /** A member takes nothing any more. */
   onStuck(member: Member): void;
 }
@@ -29,6 +26,8 @@ export class Broadcast {
   #version = 0;
   /** Members that are behind are to be looked at: when the timer has run, or the commit is over. */
   #pump: "idle" | "timed" | "due" = "idle";
+  /** Members that were behind, or were owed something, when they were last looked at. */
+  readonly #slow = new Set<Member>();
 
   constructor(room: BroadcastOptions) {
     this.#room = room;
@@ -46,19 +45,20 @@ export class Broadcast {
     for (const member of this.#room.members) {
       // Who is behind will get this with the rest.
       if (member === author || !member.delivery.live) continue;
-      member.send(frame);
-      if (member.delivery.full) this.#fallBehind(member);
+      member.outbox.send(frame);
+      if (member.outbox.full) this.#fallBehind(member);
     }
   }
 
   /** Sends a member what it lacks. */
-  sendFrom(member: Member, stateVector: StateVector): void {
-    member.delivery.begin(stateVector, null, this.#room.clock.uptime());
+  sendFrom(member: Member, stateVector: Uint8Array): void {
+    member.delivery.begin(stateVector, null);
     this.#deliver(member);
   }
 
-  /** A member's buffer is full: it is looked at again soon. */
-  pumpSoon(): void {
+  /** A member is owed something that its buffer has no room for: it is looked at again soon. */
+  pumpSoon(member: Member): void {
+    this.#slow.add(member);
     if (this.#pump !== "idle") return;
     this.#pump = "timed";
     this.#room.clock.after(PUMP_MS, () => {
@@ -71,7 +71,9 @@ export class Broadcast {
   pumpIfDue(): void {
     if (this.#pump !== "due") return;
     this.#pump = "idle";
-    for (const member of this.#room.members) this.#deliver(member);
+    const slow = [...this.#slow];
+    this.#slow.clear();
+    for (const member of slow) if (this.#room.members.has(member)) this.#deliver(member);
   }
 
   /** To be called every few seconds. */
@@ -81,24 +83,18 @@ export class Broadcast {
 
   /** Goes on with what a member is still to be sent, as far as its pace allows. */
   #deliver(member: Member): void {
-    const { delivery } = member;
-    if (delivery.behind) {
-      const outcome = delivery.goOn(
-        this.#room.clock.uptime(),
-        this.#version,
-        (from) => this.#parts.next(this.#room.document(), this.#version, from),
-      );
-      if (outcome === "wait") return this.pumpSoon();
-      if (outcome === "cut") return this.#room.onStuck(member);
-    }
-    if (!member.missedPresence) return;
-    if (delivery.full) this.pumpSoon();
-    else this.#room.onDrained(member);
+    const { delivery, outbox } = member;
+    if (outbox.isStuck) return this.#room.onStuck(member);
+    outbox.flush();
+    const isLive = delivery.goOn(
+      this.#version,
+      (from) => this.#parts.next(this.#room.document(), this.#version, from),
+    );
+    if (!isLive || outbox.isOwing || outbox.full) this.pumpSoon(member);
   }
 
   #fallBehind(member: Member): void {
-    const has = readStateVector(this.#room.document().stateVector());
-    member.delivery.begin(has, this.#version, this.#room.clock.uptime());
-    this.pumpSoon();
+    member.delivery.begin(this.#room.document().stateVector(), this.#version);
+    this.pumpSoon(member);
   }
 }

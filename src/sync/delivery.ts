@@ -1,15 +1,5 @@
+import { BUDGET_BYTES, type Outbox } from "./outbox.ts";
 import type { Part } from "./parts.ts";
-import type { Peer } from "./peer.ts";
-import type { StateVector } from "./pieces.ts";
-
-/**
- * How many bytes may wait in a connection's buffer, before the peer is given time. A slow peer costs
- * this much and no more; a fast one empties it many times a second.
- */
-const BUDGET = 1024 * 1024;
-
-/** A peer that takes nothing at all for this long, in ms, is cut off: a phone in a tunnel comes back sooner. */
-const PATIENCE = 30_000;
 
 /**
  * What one peer is still to be sent of the document. While it keeps up it is sent every update as it
@@ -19,11 +9,9 @@ const PATIENCE = 30_000;
 export class Delivery {
   #hasAsked = false;
   /** What it has, or will once its buffer has drained; null when it is sent updates as they come. */
-  #at: { stateVector: StateVector; version: number | null } | null = null;
-  #buffered = 0;
-  #movedAt = 0;
+  #at: { stateVector: Uint8Array; version: number | null } | null = null;
 
-  constructor(private readonly line: Pick<Peer, "buffered" | "send">) {}
+  constructor(private readonly outbox: Outbox) {}
 
   /**
    * The peer has the document, keeps up, and is to be sent updates as they come. Before it has asked for
@@ -38,45 +26,30 @@ export class Delivery {
     return this.#at !== null;
   }
 
-  /** The peer's buffer has no room. */
-  get full(): boolean {
-    return this.line.buffered > BUDGET;
-  }
-
   /**
    * From now on the peer is behind: what it has is this, of that version of the document if it is
    * whole.
    */
-  begin(stateVector: StateVector, version: number | null, now: number): void {
+  begin(stateVector: Uint8Array, version: number | null): void {
     this.#hasAsked = true;
     this.#at = { stateVector, version };
-    this.#movedAt = now;
   }
 
   /**
-   * Sends what `next` gives, as the peer's pace allows, until it has this version of the document and
-   * its buffer has drained. Returns whether to go on later (`wait`), to `cut` off a peer that takes
-   * nothing, or that it is `live` again.
+   * Sends what `next` gives, as the peer's pace allows. Returns whether the peer is `live` again: it
+   * has this version of the document, and its buffer has drained.
    */
-  goOn(
-    now: number,
-    version: number,
-    next: (stateVector: StateVector) => Part,
-  ): "wait" | "cut" | "live" {
-    const at = this.#at!;
-    const { buffered } = this.line;
-    if (buffered < this.#buffered || buffered === 0) this.#movedAt = now;
-    while (at.version !== version && !this.full) {
+  goOn(version: number, next: (stateVector: Uint8Array) => Part): boolean {
+    const at = this.#at;
+    if (at === null) return true;
+    while (at.version !== version && !this.outbox.full) {
       const part = next(at.stateVector);
-      this.line.send(part.frame);
+      this.outbox.send(part.frame);
       at.stateVector = part.reaches;
       at.version = part.completes;
-      this.#movedAt = now;
     }
-    this.#buffered = this.line.buffered;
-    if (now - this.#movedAt > PATIENCE) return "cut";
-    if (at.version !== version || this.#buffered > BUDGET / 2) return "wait";
+    if (at.version !== version || this.outbox.buffered > BUDGET_BYTES / 2) return false;
     this.#at = null;
-    return "live";
+    return true;
   }
 }

@@ -33,6 +33,9 @@ export type Frame =
 /** Whether a frame says who is there. */
 export const isPresence = (bytes: Uint8Array): boolean => bytes[0] === AWARENESS;
 
+/** Whether a frame is a probe. */
+export const isProbe = (bytes: Uint8Array): boolean => bytes[0] === SYNC_STATUS;
+
 /** A frame that is not in the protocol. The message says why, for the peer that sent it. */
 export class BadFrameError extends Error {
   override readonly name = "BadFrameError";

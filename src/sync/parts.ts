@@ -1,8 +1,7 @@
 import * as Y from "yjs";
 import type { Clock } from "../clock.ts";
-import type { Document } from "./document.ts";
+import { type Document, readStateVector } from "./document.ts";
 import { step2AsUpdate, step2Frame, updateFrame } from "./frames.ts";
-import type { StateVector } from "./pieces.ts";
 
 /** How long a part is kept for who comes next, in ms: a crowd comes within seconds. */
 const KEPT_MS = 5_000;
@@ -16,8 +15,8 @@ const WORTH_KEEPING = 16 * 1024;
 /** A part of the document, as it is sent to who has all before it: many may be sent the same one. */
 export interface Part {
   frame: Uint8Array;
-  /** What one has with it. */
-  reaches: StateVector;
+  /** The state vector of who has it. */
+  reaches: Uint8Array;
   /** The version of the document that one has with it; null when there is more to come. */
   completes: number | null;
 }
@@ -34,18 +33,18 @@ export class Parts {
    * The next part for a peer with this state vector. One that was made a while ago will do: whoever
    * gets it is then sent what has come since.
    */
-  next(document: Document, version: number, from: StateVector): Part {
-    const key = Y.encodeStateVector(from).toBase64();
+  next(document: Document, version: number, from: Uint8Array): Part {
+    const key = from.toBase64();
     const known = this.#kept.get(key);
     if (known !== undefined) {
       known.part = upToDate(known.part, version);
       return known.part;
     }
-    const { update, reaches, last } = document.nextPiece(from);
+    const { update, reaches, last } = document.nextPiece(readStateVector(from));
     const part = {
       // With step 2 a client believes that it is synced: so that comes last.
       frame: last ? step2Frame(update) : updateFrame(update),
-      reaches,
+      reaches: Y.encodeStateVector(reaches),
       completes: last ? version : null,
     };
     if (update.length >= WORTH_KEEPING) this.#keep(key, part);

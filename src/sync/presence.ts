@@ -127,16 +127,21 @@ export class Presence {
    * before, or elsewhere, and have forgotten their states but not their clocks.
    */
   everyone(reader: Owner): Uint8Array | null {
-    const shift = this.#newShift();
-    for (const client of this.#clients.values()) {
-      client.lift = Math.max(client.lift, shift - client.shift);
-    }
-    return encodeSome(this.#entries(reader).filter(({ state }) => state !== GONE));
+    return encodeSome(this.#raised(reader).filter(({ state }) => state !== GONE));
   }
 
   /** Everyone who is here and who has left, for a peer that has missed some of that. */
   everyoneAndGone(reader: Owner): Uint8Array | null {
-    return encodeSome(this.#entries(reader));
+    return encodeSome(this.#raised(reader));
+  }
+
+  /** As `#entries`, with clocks that are news to a peer that was here before. */
+  #raised(reader: Owner): Entry[] {
+    const shift = this.#newShift();
+    for (const client of this.#clients.values()) {
+      client.lift = Math.max(client.lift, shift - client.shift);
+    }
+    return this.#entries(reader);
   }
 
   /** As a connection should hear it: of its own clients the clocks that they have themselves. */

@@ -18,15 +18,7 @@ import { Close } from "./close.ts";
 import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
 import { isEmpty, PoisonedError, readStateVector } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
-import {
-  awarenessFrame,
-  BadFrameError,
-  deniedFrame,
-  type Frame,
-  readFrame,
-  roleFrame,
-  step1Frame,
-} from "./frames.ts";
+import { awarenessFrame, BadFrameError, type Frame, readFrame } from "./frames.ts";
 import { Member } from "./member.ts";
 import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import type { Peer } from "./peer.ts";
@@ -124,7 +116,6 @@ export class Room {
       members: this.#members,
       document: () => this.#stored.document,
       isCommitting: () => this.#running !== null,
-      onDrained: (member) => this.#presence.showAgain(member),
       onStuck: (member) => this.#expel(member, "too slow", Close.TRY_AGAIN),
     });
     this.#presence = new RoomPresence({
@@ -135,7 +126,6 @@ export class Room {
       announcer,
       rules: presence,
       tally,
-      onFull: () => this.#broadcast.pumpSoon(),
     });
     this.#stored = new StoredDocument({ name, store, clock, tally, portion });
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
@@ -160,7 +150,7 @@ export class Room {
 
   /** Lets a peer in. It is greeted once the document is loaded. */
   join(peer: Peer): Seat {
-    const member = new Member(peer, this.#clock);
+    const member = new Member(peer, this.#clock, (slow) => this.#broadcast.pumpSoon(slow));
     if (this.#members.size === 0) this.#lookAround();
     this.#members.add(member);
     this.#enqueue({ type: "joined", member });
@@ -230,7 +220,8 @@ export class Room {
   keepAlive(): void {
     for (const member of this.#members) {
       if (this.#stored.isLoaded) this.#askToFill(member);
-      if (member.silence >= SILENCE_MS) member.send(awarenessFrame(NOBODY));
+      const { outbox } = member;
+      if (outbox.silence >= SILENCE_MS && !outbox.full) outbox.send(awarenessFrame(NOBODY));
     }
     this.#broadcast.forgetOld();
   }
@@ -248,8 +239,10 @@ export class Room {
   #accept(member: Member, frame: Frame): void {
     switch (frame.type) {
       case "step1": {
-        const stateVector = readStateVector(frame.stateVector);
-        return this.#enqueue({ type: "step1", member, stateVector });
+        readStateVector(frame.stateVector); // throws, if it cannot be read
+        const isKnown = member.question !== null;
+        member.question = frame.stateVector;
+        return isKnown ? undefined : this.#enqueue({ type: "step1", member });
       }
       case "step2":
       case "update": {
@@ -267,7 +260,10 @@ export class Room {
         });
       }
       case "syncStatus":
-        return this.#enqueue({ type: "syncStatus", member, echo: frame.echo });
+        if (member.outbox.holdProbe(frame.echo)) {
+          return this.#enqueue({ type: "syncStatus", member, echo: frame.echo });
+        }
+        return this.#expel(member, "too many probes wait", Close.TRY_AGAIN);
       case "awareness":
         return this.#presence.update(member, frame.entries);
       case "queryAwareness":
@@ -365,7 +361,7 @@ export class Room {
     const { mayWrite } = member.rights;
     if (mayWrite) this.#tally.limits.add("documentBytes");
     const words = mayWrite ? FULL : "You may only read this room.";
-    if (outcome === "tell") member.send(deniedFrame(words));
+    if (outcome === "tell") member.tellRefusal(words);
     // What answers a question of ours is not held against it.
     if (outcome !== "close" || whole) return;
     if (mayWrite) this.#expel(member, FULL, Close.TOO_BIG);
@@ -378,7 +374,7 @@ export class Room {
     member.rights = new Rights(role); // also of who has gone, and has left something to commit
     if (!this.#members.has(member)) return;
     if (role === null) return this.#castOut(member);
-    member.send(roleFrame(role));
+    member.tellRole(role);
     this.#presence.noteRole(member, before);
     // What it could not write comes up now.
     if (member.rights.mayWrite && !couldWrite) this.#enqueue({ type: "joined", member });
@@ -514,14 +510,14 @@ export class Room {
     switch (arrival.type) {
       case "joined":
         // Without this, what the peer wrote offline would never come up. A reader's may not.
-        if (member.rights.mayWrite) {
-          member.send(step1Frame(this.#stored.document.stateVector()));
-        }
+        member.ask(() => this.#stored.document);
         return this.#presence.greetSoon(member);
       case "castOut":
         return this.#expel(member, NO_ACCESS, Close.FORBIDDEN);
       case "step1":
-        return this.#broadcast.sendFrom(member, arrival.stateVector);
+        this.#broadcast.sendFrom(member, member.question!);
+        member.question = null;
+        return;
       case "update":
         return this.#answerUpdate(arrival);
       case "syncStatus":
@@ -541,7 +537,7 @@ export class Room {
   }
 
   #askToFill(member: Member): void {
-    member.askToFill(this.#stored.document, this.#broadcast.version);
+    member.askToFill(() => this.#stored.document, this.#broadcast.version);
   }
 
   /** An edit may turn out to be bad when its sender has long gone. */

@@ -39,8 +39,6 @@ export interface RoomPresenceOptions {
   announcer: Announcer;
   rules: PresenceRules;
   tally: Tally;
-  /** A member's buffer is too full for news. */
-  onFull(): void;
 }
 
 /** Who is in a room, told to its members and to other instances, and heard from them. */
@@ -67,7 +65,7 @@ export class RoomPresence {
   noteRole(member: Member, before: Role | null): void {
     if (this.#options.rules.ofReaders) return;
     if (!this.#maySpeak(member)) this.leave(member);
-    else if (before === "reader") member.send(queryAwarenessFrame());
+    else if (before === "reader") member.outbox.answer("queryAwareness", queryAwarenessFrame);
   }
 
   /** A newcomer is to be told who is there, soon. */
@@ -75,17 +73,11 @@ export class RoomPresence {
     this.#options.clock.after(GREETING_MS, () => this.#greet(member));
   }
 
-  /** Tells a member who is there. */
+  /** Tells a member who is there; if its buffer is full, who is there and who has gone, once it has drained. */
   show(member: Member): void {
+    if (member.outbox.full) return this.#owe(member);
     const everyone = this.#presence.everyone(member.peer);
-    if (everyone !== null) member.send(awarenessFrame(everyone));
-  }
-
-  /** Tells a member that has missed something who is there, and who has gone. */
-  showAgain(member: Member): void {
-    const entries = this.#presence.everyoneAndGone(member.peer);
-    if (entries !== null) member.send(awarenessFrame(entries));
-    member.missedPresence = false;
+    if (everyone !== null) member.outbox.send(awarenessFrame(everyone));
   }
 
   /** Nobody is there any more on a member's side. */
@@ -156,7 +148,8 @@ export class RoomPresence {
     this.#options.tally.limits.add("presence");
     if (member.knowsPresenceFault) return;
     member.knowsPresenceFault = true;
-    member.send(deniedFrame(`Not all of your presence is shown: ${fault}.`));
+    const reason = `Not all of your presence is shown: ${fault}.`;
+    member.outbox.answer("presenceFault", () => deniedFrame(reason));
   }
 
   #paceOf(member: Member): Pace {
@@ -170,7 +163,7 @@ export class RoomPresence {
 
   #pass(member: Member, own: Heard[]): void {
     const { news, echo } = this.#presence.update(member.peer, own);
-    if (echo !== null) member.send(awarenessFrame(echo));
+    if (echo !== null) this.#send(member, awarenessFrame(echo));
     if (news !== null) this.#tell(news, member);
   }
 
@@ -188,14 +181,20 @@ export class RoomPresence {
   #showAll(news: Uint8Array, except?: Member): void {
     const frame = awarenessFrame(news);
     for (const member of this.#options.members) {
-      if (member === except) continue;
-      if (!member.delivery.full) {
-        member.send(frame);
-        continue;
-      }
-      member.missedPresence = true;
-      this.#options.onFull();
+      if (member !== except) this.#send(member, frame);
     }
+  }
+
+  #send(member: Member, frame: Uint8Array): void {
+    if (member.outbox.full) this.#owe(member);
+    else member.outbox.send(frame);
+  }
+
+  #owe(member: Member): void {
+    member.outbox.answer("presence", () => {
+      const entries = this.#presence.everyoneAndGone(member.peer);
+      return entries && awarenessFrame(entries);
+    });
   }
 
   #announce(): void {

@@ -202,11 +202,13 @@ Deno.test("N4: one DID has so many handshakes a minute", async () => {
 });
 
 Deno.test("N5: a message that is too large closes its connection with 1009, and nobody else's", async () => {
-  await using it = await listen({ limits: { messageBytes: 10_000, presenceBytes: 1_000 } });
+  await using it = await listen({
+    limits: { messageBytes: 10_000, presenceBytes: 1_000, probeBytes: 100 },
+  });
   const bob = await join(it, "notes", BOB);
-  for (const type of [0, 1]) {
+  for (const [type, bytes] of [[0, 10_001], [1, 1_001], [102, 101]] as const) {
     const alice = await join(it, "notes");
-    const large = new Uint8Array(type === 0 ? 10_001 : 1_001);
+    const large = new Uint8Array(bytes);
     large[0] = type;
     alice.sendRaw(large);
     const { code, reason } = await closed(it, alice);

@@ -15,7 +15,8 @@ function world() {
   document.apply([Y.encodeStateAsUpdate(author)]);
   const clock = new FakeClock();
   const parts = new Parts(clock);
-  const from = (n: number) => parts.next(document, 1, new Map([[author.clientID, n * MB]]));
+  const from = (n: number) =>
+    parts.next(document, 1, Y.encodeStateVector(new Map([[author.clientID, n * MB]])));
   return { clock, parts, from };
 }
 
@@ -47,14 +48,14 @@ Deno.test("R14: a step 2 that was kept is none for who comes when there is more:
   text.insert(0, "x".repeat(50_000));
   const parts = new Parts(new FakeClock());
   const [SYNC, STEP_2, UPDATE] = [0, 1, 2];
-  const first = parts.next(document, 1, new Map());
+  const first = parts.next(document, 1, Y.encodeStateVector(new Map()));
   assertEquals([...first.frame.slice(0, 2)], [SYNC, STEP_2]);
 
   text.insert(0, "since then ");
-  const kept = parts.next(document, 2, new Map());
+  const kept = parts.next(document, 2, Y.encodeStateVector(new Map()));
   assertEquals([...kept.frame.slice(0, 2), kept.completes], [SYNC, UPDATE, null]);
   assertEquals(kept.frame.slice(2), first.frame.slice(2));
-  assert(parts.next(document, 2, new Map()) === kept, "made once for a crowd");
+  assert(parts.next(document, 2, Y.encodeStateVector(new Map())) === kept, "made once for a crowd");
   const rest = parts.next(document, 2, kept.reaches);
   assertEquals([...rest.frame.slice(0, 2), rest.completes], [SYNC, STEP_2, 2]);
 });

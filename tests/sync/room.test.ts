@@ -513,6 +513,93 @@ Deno.test("R13: a peer that takes nothing for 30 s is closed with 1013; one that
   assertEquals([dead!.closed?.code, slow!.closed], [1013, null]);
 });
 
+/** A peer whose network takes nothing: it counts what it is sent. */
+class NeverReads extends TestPeer {
+  override send(frame: Uint8Array): void {
+    this.buffered += frame.length;
+  }
+}
+
+/** Alice, and somebody who never reads, in a room where a hundred others are present. */
+async function crowded() {
+  const { store, clock, rooms } = world();
+  for (let n = 0; n < 100; n++) {
+    const other = new NeverReads(`did:${n}`).join(rooms, "room");
+    other.awareness.setLocalState({ name: "x".repeat(200) });
+    other.announce();
+  }
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  const mallory = new NeverReads("did:m").join(rooms, "room");
+  await settle();
+  return { store, clock, alice, mallory };
+}
+
+const GAPPED = updatesOf((text) => text.insert(0, "x"), (text) => text.insert(1, "y"))[1]!;
+const FLOODS: Record<string, (mallory: TestPeer, n: number) => void> = {
+  "questions who is there": (mallory) => mallory.queryAwareness(),
+  "its own presence": (mallory, n) => {
+    mallory.awareness.setLocalState({ n, picture: "x".repeat(3_000) });
+    mallory.announce();
+  },
+  "step 1": (mallory) => mallory.askForAll(),
+  "changes of its role": (mallory, n) => mallory.become(n % 2 === 0 ? "reader" : "writer"),
+  "edits with a gap": (mallory, n) => {
+    mallory.sendUpdate(GAPPED);
+    mallory.text.insert(0, String(n));
+  },
+};
+
+for (const [what, flood] of Object.entries(FLOODS)) {
+  Deno.test(`R30: a peer that never reads costs no more than its buffer, whatever it sends: ${what}`, async () => {
+    const { clock, alice, mallory } = await crowded();
+    alice.text.insert(0, "x".repeat(500_000)); // so that a step 1 is answered with much
+    await settle();
+    for (let n = 0; n < 1_000 && mallory.closed === null; n++) {
+      flood(mallory, n);
+      if (n % 100 === 0) await settle();
+    }
+    assert(mallory.buffered < 1.7 * MB, `${mallory.buffered} bytes wait for it`);
+    alice.probe(1);
+    await alice.hears("ack 1");
+    mallory.buffered = Math.max(mallory.buffered, 2 * MB);
+    flood(mallory, 1);
+    await settle();
+    clock.advance(31_000);
+    assertEquals(mallory.closed?.code, 1013);
+  });
+}
+
+Deno.test("R30: once its buffer has room a peer is sent the latest of all that it is owed", async () => {
+  const { clock, rooms } = world();
+  const [alice, slow] = [new TestPeer("did:a"), new TestPeer("did:s")];
+  for (const peer of [alice, slow]) peer.join(rooms, "room");
+  await settle();
+  slow.buffered = 2 * MB;
+  slow.heard.length = 0;
+  for (const role of ["reader", "writer", "reader"] as const) slow.become(role);
+  slow.text.insert(0, "x");
+  slow.probe(1);
+  slow.queryAwareness();
+  alice.announce();
+  await settle();
+  assertEquals(slow.heard, []);
+  slow.buffered = 0;
+  clock.advance(100);
+  await settle();
+  assertEquals(slow.heard, ["role reader", "denied", "awareness"]);
+});
+
+Deno.test("R31: of many step 1 messages before one is answered, the last is", async () => {
+  const { rooms } = world();
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  alice.text.insert(0, "x");
+  await settle();
+  alice.heard.length = 0;
+  for (let n = 0; n < 100; n++) alice.askForAll();
+  await settle();
+  assertEquals(alice.heard, ["step2"]);
+});
+
 Deno.test("R14: a large document goes out in pieces that apply on their own, at the peer's pace", async () => {
   const { clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");

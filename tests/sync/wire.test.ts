@@ -30,6 +30,56 @@ Deno.test("W2: a probe is echoed to the byte, whatever is in it, and to its send
   assertEquals(bob.heard, ["step1", "step2"]);
 });
 
+Deno.test("W15: echoes that cannot be sent yet come all, in order, once they can", async () => {
+  const { clock, rooms } = world();
+  const alice = new TestPeer("did:a").join(rooms, "room");
+  await settle();
+  alice.buffered = 2 ** 21;
+  for (let n = 0; n < 100; n++) alice.probe(n);
+  await settle();
+  assertEquals(alice.heard, ["step1", "step2"]);
+  alice.buffered = 0;
+  clock.advance(100);
+  assertEquals(alice.heard.slice(2), Array.from({ length: 100 }, (_, n) => `ack ${n}`));
+  assertEquals(alice.closed, null);
+});
+
+for (const why of ["its buffer is full", "an edit of it has a gap", "a commit is under way"]) {
+  Deno.test(`W15: whose probes come to more than 1 MiB while ${why} is closed with 1013, and hears no echo`, async () => {
+    const { store, rooms } = world();
+    const mallory = new TestPeer("did:m").join(rooms, "room");
+    await settle();
+    const [first, second] = updatesOf((text) => text.insert(0, "x"), (text) => text.insert(1, "y"));
+    if (why === "its buffer is full") mallory.buffered = 2 ** 21;
+    else if (why === "an edit of it has a gap") mallory.sendUpdate(second!);
+    else {
+      gate(store, "append");
+      mallory.sendUpdate(first!);
+    }
+    await settle();
+    const probe = new Uint8Array(64 * 1024);
+    probe[0] = 102;
+    for (let n = 0; n < 15; n++) {
+      mallory.sendRaw(probe.slice());
+      await settle();
+    }
+    assertEquals(mallory.closed, null);
+    mallory.sendRaw(probe);
+    assertEquals(mallory.closed?.code, 1013);
+    assert(!mallory.heard.some((what) => what.startsWith("ack")), mallory.heard.join());
+  });
+}
+
+Deno.test("W8: a type of one byte that takes two cannot be read: its size would not be limited", async () => {
+  const { rooms } = world();
+  for (const type of [0, 1, 3, 102]) {
+    const alice = new TestPeer("did:a").join(rooms, "room");
+    await settle();
+    alice.sendRaw(new Uint8Array([type | 0x80, 0, 0]));
+    assertEquals(alice.closed?.code, 4400, String(type));
+  }
+});
+
 const POISON = syncFrame(2, poison());
 
 const BAD_FRAMES: Record<string, Uint8Array> = {
