@@ -161,12 +161,12 @@ type Outside = AtprotoOptions & Face;
 async function start(config: SyncServiceConfig, face: Face) {
   const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
   const opened = given === null || typeof given === "string" ? await openKv(given) : given;
-  const breaker = new Breaker(clock);
+  const tally = new Tally();
+  const breaker = new Breaker(clock, tally.storeFaults);
   const kv = guardedKv(opened, breaker);
-  const store = new KvRoomStore(kv, clock);
+  const store = new KvRoomStore(kv, clock, breaker);
   await store.join();
   const limits = { ...DEFAULT_LIMITS, ...config.limits };
-  const tally = new Tally();
   const rooms = new Rooms({
     store,
     clock,
@@ -194,7 +194,7 @@ async function start(config: SyncServiceConfig, face: Face) {
   const census = () => ({
     connections: connections.size,
     rooms: rooms.size,
-    storeIsDown: breaker.isOpen,
+    storeIsDown: breaker.fault !== null,
     ...rooms.load,
   });
   let loading: Promise<Metrics> | undefined;

@@ -6,6 +6,7 @@ import { Exit, runTool } from "./tool.ts";
 
 await runTool({
   usage: "usage: deno task doctor [--repair] [<room>]...",
+  checks: true,
   async run(kv) {
     const { values, positionals } = parseArgs({
       args: Deno.args,

@@ -1,6 +1,7 @@
 import { ConfigError, readConfig } from "../config.ts";
 import { BackupError } from "./backup.ts";
-import { openKv, StoreUnavailableError } from "../store/kv/open_kv.ts";
+import { findDamage } from "../store/kv/database_file.ts";
+import { DamagedFileError, openKv, StoreUnavailableError } from "../store/kv/open_kv.ts";
 
 /** A command line that makes no sense. */
 export class UsageError extends Error {
@@ -16,24 +17,26 @@ export interface Tool {
   usage: string;
   /** Whether a store that is not there yet may be made. */
   creates?: true;
+  /** Whether a database file is checked from end to end first. */
+  checks?: true;
   /** Does its work on the store that the settings name. Resolves with the exit code. */
   run(kv: Deno.Kv): Promise<number>;
 }
 
 /** Runs a tool, and exits. */
-export async function runTool({ usage, creates, run }: Tool): Promise<never> {
+export async function runTool({ usage, creates, checks, run }: Tool): Promise<never> {
   try {
-    const kv = await openStore(creates ?? false);
+    const kv = await openStore(creates ?? false, checks ?? false);
     // Not `using`: Deno 2.5 does not find how to dispose of what stands behind a proxy.
     Deno.exitCode = await run(kv).finally(() => kv.close());
   } catch (error) {
     console.error(explain(error, usage));
-    Deno.exitCode = Exit.cannotRun;
+    Deno.exitCode = error instanceof DamagedFileError ? Exit.wrong : Exit.cannotRun;
   }
   Deno.exit();
 }
 
-async function openStore(creates: boolean): Promise<Deno.Kv> {
+async function openStore(creates: boolean, checks: boolean): Promise<Deno.Kv> {
   const onDeploy = Deno.env.has("DENO_DEPLOYMENT_ID");
   const { kvPath } = readConfig(Deno.env.toObject(), { terminal: false, onDeploy });
   if (kvPath === ":memory:") {
@@ -42,6 +45,10 @@ async function openStore(creates: boolean): Promise<Deno.Kv> {
   const isFile = kvPath !== null && !/^https?:/.test(kvPath);
   if (isFile && !creates && !await isThere(kvPath)) {
     throw new StoreUnavailableError(`there is no store at ${kvPath}; KV_PATH says where to look`);
+  }
+  if (isFile && checks) {
+    const damage = await findDamage(kvPath, true);
+    if (damage.length > 0) throw new DamagedFileError(kvPath, damage);
   }
   return await openKv(kvPath);
 }

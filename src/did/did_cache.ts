@@ -3,6 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { tooLarge } from "../web/answer.ts";
 import { DOCUMENT_BOUNDS } from "./document_bounds.ts";
+import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "did"]);
 
@@ -90,7 +91,7 @@ export class KvDidCache implements DidCache {
   refreshCache(did: string, getDocument: () => Promise<DidDocument | null>): Promise<void> {
     getDocument()
       .then((document) => document ? this.cacheDid(did, document) : this.clearEntry(did))
-      .catch((error) => logger.warn("DID refresh failed: {did}", { did, error }));
+      .catch((error) => logger[levelOf(error)]("DID refresh failed: {did}", { did, error }));
     return Promise.resolve();
   }
 

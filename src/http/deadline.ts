@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import { StoreDownError } from "../store/errors.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import { faultOf } from "./health.ts";
 import type { Exchange } from "./exchange.ts";
@@ -45,6 +46,7 @@ export function noAnswer(): Refusal {
 /** An error that nobody foresaw is that of a store that does not answer, if it does not. */
 export async function blame(error: unknown, store: RoomStore, clock: Clock): Promise<unknown> {
   if (error instanceof Refusal) return error;
+  if (error instanceof StoreDownError) return noAnswer();
   if (await faultOf(store, clock, SIGN_OF_LIFE) === null) return error;
   logger.warn("a request failed, and the store does not answer: {error}", { error });
   return noAnswer();

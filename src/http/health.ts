@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
+import { levelOf, StoreDownError, type StoreFault } from "../store/errors.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import { json } from "./answers.ts";
 
@@ -8,17 +9,27 @@ const logger = getLogger(["tessera", "http"]);
 /** A store that takes longer than this to answer, in ms, is of no use to an editor's user. */
 const PATIENCE = 2_000;
 
+/** What probes are told. More is for the log. */
+const REASONS: Record<StoreFault, string> = {
+  full: "the disk of the store is full",
+  "read-only": "the store cannot be written",
+  damaged: "the store is damaged",
+  failing: "the store fails",
+  silent: "the store does not answer",
+};
+
 /** The process runs. */
 export function live(): Response {
   return json({ status: "ok" });
 }
 
-/** The service can do its work: its store answers. */
+/** The service can do its work: its store can be read and written. */
 export async function ready(store: RoomStore, clock: Clock): Promise<Response> {
   const fault = await faultOf(store, clock, PATIENCE);
   if (fault === null) return json({ status: "ok" });
-  logger.warn("not ready: the store does not answer: {error}", { error: fault });
-  return json({ status: "unavailable", reason: "the store does not answer" }, { status: 503 });
+  const reason = REASONS[fault instanceof StoreDownError ? fault.fault : "silent"];
+  logger[levelOf(fault)]("not ready: {reason}: {error}", { reason, error: fault });
+  return json({ status: "unavailable", reason }, { status: 503 });
 }
 
 /** Why the store does not answer within `patience` ms; null when it does. */

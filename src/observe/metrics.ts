@@ -86,7 +86,7 @@ export class Metrics {
     gauge("tessera_waiting_messages", "Messages that wait for a commit", () => census().waiting);
     gauge(
       "tessera_store_down",
-      "1 while the store fails and is left alone",
+      "1 while the store fails, is full or damaged, or cannot be written for another reason",
       () => census().storeIsDown ? 1 : 0,
     );
     count("connections_opened", "Sockets that were opened", () => tally.opened);
@@ -98,6 +98,7 @@ export class Metrics {
     count("updates", "Updates of documents that were taken", () => tally.updates);
     count("updates_refused", "Updates that were refused", () => tally.refusedUpdates);
     count("store_failures", "Times that the store failed", () => tally.storeFailures);
+    countBy("store_faults", "Calls of the store that failed, by why", "fault", tally.storeFaults);
     countBy("http_responses", "Answers to requests", "status", tally.answers);
     countBy(
       "errors",

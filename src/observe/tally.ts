@@ -37,6 +37,8 @@ export class Tally {
   refusedUpdates = 0;
   /** How often a store that failed was tried again. */
   storeFailures = 0;
+  /** Calls of the store that failed, by what was wrong with it. */
+  readonly storeFaults = new Counts();
   /** Answers, by their status; and errors among them, by their name. */
   readonly answers = new Counts();
   readonly errors = new Counts();

@@ -7,6 +7,7 @@ import { begin, type End } from "../observe/trace.ts";
 import { Close } from "../sync/close.ts";
 import type { Peer } from "../sync/peer.ts";
 import type { Seat } from "../sync/room.ts";
+import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
@@ -170,7 +171,11 @@ export class Connection implements Peer {
     } catch (error) {
       // Nobody foresaw this one. It may cost this connection, and no other.
       const { did, room } = this;
-      logger.error("a frame from {did} in {room} failed: {error}", { did, room, error });
+      logger[levelOf(error, "error")]("a frame from {did} in {room} failed: {error}", {
+        did,
+        room,
+        error,
+      });
       this.expel(Close.INTERNAL_ERROR, "something went wrong on our side");
     }
   }

@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { Premise } from "../store/room_store.ts";
 import { Close } from "../sync/close.ts";
 import type { Seat } from "../sync/room.ts";
+import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "socket"]);
 
@@ -169,7 +170,11 @@ class Watched {
     const since = this.#unknownSince.get(did);
     if (since === undefined) {
       this.#unknownSince.set(did, now);
-      logger.warn("the role of {did} in {room} is not known: {error}", { did, room, error });
+      logger[levelOf(error)]("the role of {did} in {room} is not known: {error}", {
+        did,
+        room,
+        error,
+      });
     } else if (now - since >= PATIENCE) {
       for (const seat of this.#seats.get(did) ?? []) {
         seat.expel(Close.TRY_AGAIN, "what you may do here cannot be found out now");

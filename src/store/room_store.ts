@@ -17,7 +17,7 @@ export interface RoomStore {
   delete(room: string): Promise<void>;
   /** The names of all rooms that hold anything. */
   rooms(): AsyncIterable<string>;
-  /** Resolves when the store answers. @throws what the engine throws when it does not. */
+  /** Resolves when the store can be read and written. @throws what the engine throws when it cannot. */
   ping(): Promise<void>;
   /** Lets go of what it holds in the background. The underlying store stays open. */
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import type { PresenceBoard } from "../store/room_store.ts";
+import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -48,7 +49,10 @@ export class Announcer {
         await this.board.publish(room, present);
         if (present === null) this.#told.delete(room);
       } catch (error) {
-        logger.warn("other instances were not told who is in {room}: {error}", { room, error });
+        logger[levelOf(error)]("other instances were not told who is in {room}: {error}", {
+          room,
+          error,
+        });
         await this.#pause();
         if (!this.#latest.has(room)) this.#latest.set(room, present);
       }

@@ -67,6 +67,11 @@ export class Arrivals {
     this.#queue = this.#queue.filter((other) => other !== arrival);
   }
 
+  /** Drops all that a member sent and that was not taken yet. */
+  dropOf(member: Member): void {
+    this.#queue = this.#queue.filter((other) => !("member" in other && other.member === member));
+  }
+
   clear(): void {
     this.#queue = [];
   }

@@ -29,6 +29,7 @@ import { type PresenceRules, RoomPresence } from "./room_presence.ts";
 import { Slices } from "./slices.ts";
 import { StoredDocument } from "./stored_document.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
+import { levelOf, StoreDownError } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -391,7 +392,10 @@ export class Room {
   #giveUp(error: unknown): void {
     if (error instanceof RoomDeletedError) return this.closeDeleted();
     if (error instanceof DamagedRoomError) this.#onDamage(error);
-    else logger.error("room {room} cannot go on: {error}", { room: this.name, error });
+    else {logger[levelOf(error, "error")]("room {room} cannot go on: {error}", {
+        room: this.name,
+        error,
+      });}
     this.close(Close.TRY_AGAIN, "the room cannot be served now");
   }
 
@@ -446,7 +450,13 @@ export class Room {
     const senders = new Set(updates.map(({ member }) => member));
     const begun = this.#clock.uptime();
     const about = { "tessera.room": this.name, "tessera.updates": updates.length };
-    const missed = await traced("commit", about, () => this.#append(news, senders), true);
+    let missed: Uint8Array[] | null;
+    try {
+      missed = await traced("commit", about, () => this.#append(news, senders), true);
+    } catch (error) {
+      if (!(error instanceof StoreDownError && error.onlyWrites)) throw error;
+      return await this.#sendAway(senders);
+    }
     if (missed === null) return await this.#commitAllowed(updates);
     this.#tally.updates += updates.filter(({ read }) => read!.slices.done).length;
     this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
@@ -483,6 +493,18 @@ export class Room {
     const isAllowed = this.#isAllowed(update);
     if (!isAllowed) this.#arrivals.drop(update);
     return isAllowed;
+  }
+
+  /**
+   * The store can only be read. These members' updates are dropped, and they send them again when they
+   * come back; the others go on reading.
+   */
+  async #sendAway(senders: Set<Member>): Promise<void> {
+    await this.#rebuild();
+    for (const member of senders) {
+      this.#arrivals.dropOf(member);
+      this.#expel(member, "the store cannot be written now", Close.TRY_AGAIN);
+    }
   }
 
   /** One of these updates breaks the document. Starts again from the store, to find out which. */

@@ -8,6 +8,7 @@ import { awarenessFrame, deniedFrame, queryAwarenessFrame } from "./frames.ts";
 import type { Member } from "./member.ts";
 import { Pace } from "./pace.ts";
 import { type Heard, Presence } from "./presence.ts";
+import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -116,7 +117,10 @@ export class RoomPresence {
       const news = this.#presence.hear(await board.others(room));
       if (news !== null) this.#showAll(news);
     } catch (error) {
-      logger.warn("who is in {room} elsewhere could not be read: {error}", { room, error });
+      logger[levelOf(error)]("who is in {room} elsewhere could not be read: {error}", {
+        room,
+        error,
+      });
     }
   }
 

@@ -13,6 +13,7 @@ import { Document, PoisonedError } from "./document.ts";
 import { outline } from "./outline.ts";
 import { applyInTurns, inTurns, Portion } from "./portion.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
+import { levelOf, StoreDownError } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "sync"]);
 
@@ -135,7 +136,10 @@ export class StoredDocument {
     const snapshot = await inTurns(this.#clock, this.document.stateInSteps());
     this.#log.compact(snapshot).catch((error) => {
       this.#compactNotBefore = this.#clock.uptime() + COMPACT_RETRY;
-      logger.error("compacting {room} failed: {error}", { room: this.#name, error });
+      logger[levelOf(error, "error")]("compacting {room} failed: {error}", {
+        room: this.#name,
+        error,
+      });
     }).finally(() => {
       this.#compacting = false;
       onEnd();
@@ -163,8 +167,9 @@ export class StoredDocument {
         return await operation();
       } catch (error) {
         if (IS_FINAL.some((kind) => error instanceof kind)) throw error;
+        if (error instanceof StoreDownError && error.onlyWrites) throw error; // others can still read
         this.#tally.storeFailures++;
-        logger.warn("the store failed {room}, and is tried again: {error}", {
+        logger[levelOf(error)]("the store failed {room}, and is tried again: {error}", {
           room: this.#name,
           error,
         });

@@ -140,6 +140,38 @@ Deno.test("H8: livez says that the process runs, readyz and health that the stor
   await broken[Symbol.asyncDispose]();
 });
 
+Deno.test("H30: readyz proves that the store can be written, with one write a second whoever asks", async () => {
+  await using it = await startService();
+  let writes = 0;
+  let failure: string | null = null;
+  const set = it.kv.set.bind(it.kv);
+  it.kv.set = (key, value, options) => {
+    writes++;
+    return failure === null ? set(key, value, options) : Promise.reject(new TypeError(failure));
+  };
+  const asks = () => Promise.all(Array.from({ length: 50 }, () => it.call("/readyz")));
+  const statuses = async () => [...new Set((await asks()).map(({ status }) => status))];
+  assertEquals(await statuses(), [200]);
+  assertEquals(writes, 1);
+  it.clock.advance(1_000);
+  failure = "database or disk is full";
+  assertEquals(await statuses(), [503]);
+  const body = await (await it.call("/readyz")).json();
+  assertEquals(body.reason, "the disk of the store is full");
+  assertEquals(writes, 2);
+  const ticket = await it.callAs(GET_TICKET, { room: "x", did: ALICE });
+  assertEquals(await errorOf(ticket), [503, "StoreUnavailable"]);
+  assertEquals(ticket.headers.get("retry-after"), "5");
+  failure = null;
+  // One call finds out that there is space again, and while it does the others still fail.
+  for (let second = 0; second < 4; second++) {
+    it.clock.advance(1_000);
+    await statuses();
+  }
+  assertEquals(await statuses(), [200]);
+  assertEquals((await it.callAs(GET_TICKET, { room: "x", did: ALICE })).status, 200);
+});
+
 async function closedKv(): Promise<Deno.Kv> {
   const kv = await Deno.openKv(":memory:");
   kv.close();

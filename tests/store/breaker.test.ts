@@ -1,5 +1,7 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Breaker, guardedKv, StoreDownError } from "../../src/store/kv/breaker.ts";
+import { configure, reset } from "@logtape/logtape";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { StoreDownError } from "../../src/store/errors.ts";
+import { Breaker, guardedKv } from "../../src/store/kv/breaker.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { settle } from "../sync/world.ts";
 import { hookedKv, type KvHooks } from "./hooked_kv.ts";
@@ -114,4 +116,88 @@ Deno.test("S28: a call that is let through and gets no answer holds nobody up", 
   clock.advance(2_000);
   assert((await write()).ok);
   assert(!breaker.isOpen);
+});
+
+const sqlite = (text: string) => () => Promise.reject(new TypeError(text));
+
+Deno.test("S30: a store that is full or read-only fails writes at once, is read meanwhile, and is tried again", async () => {
+  for (const text of ["database or disk is full", "attempt to write a readonly database"]) {
+    using world = await guarded();
+    const { clock, breaker, fail, write, store, asked } = world;
+    fail(() => Promise.resolve());
+    await write();
+    fail(sqlite(text));
+    const error = await assertRejects(write, StoreDownError, text);
+    assert(error.onlyWrites);
+    assertEquals(breaker.fault, text.includes("full") ? "full" : "read-only");
+    for (let n = 0; n < 10; n++) await assertRejects(write, StoreDownError, "cannot be written");
+    assertEquals(asked(), 2, "the first failure is enough");
+    for (let n = 0; n < 10; n++) assertEquals((await store.get(["key"])).value, 1);
+
+    // A small write may succeed where the next would fail: a large one has to.
+    world.hooks.beforeSet = sqlite(text);
+    clock.advance(2_000);
+    fail(() => Promise.resolve());
+    await assertRejects(write, StoreDownError, text);
+    assertEquals(asked(), 2);
+    world.hooks.beforeSet = undefined;
+    clock.advance(2_000);
+    assert((await write()).ok);
+    assertEquals(breaker.fault, null);
+    assertEquals(await Array.fromAsync(store.list({ prefix: ["proof"] })), []);
+  }
+});
+
+Deno.test("S30: it is logged once when a store cannot be written, and once when it can again", async () => {
+  using world = await guarded();
+  const { clock, fail, write } = world;
+  const lines: string[] = [];
+  await configure({
+    sinks: { lines: (record) => lines.push(`${record.level}: ${record.message.join("")}`) },
+    loggers: [{ category: "tessera", sinks: ["lines"], lowestLevel: "info" }, {
+      category: ["logtape", "meta"],
+      sinks: [],
+    }],
+  });
+  try {
+    fail(sqlite("database or disk is full"));
+    for (let n = 0; n < 20; n++) {
+      await assertRejects(write);
+      clock.advance(1_000);
+      await settle();
+    }
+    fail(() => Promise.resolve());
+    for (let n = 0; n < 12; n++) {
+      await write();
+      clock.advance(1_000);
+    }
+  } finally {
+    await reset();
+  }
+  assertEquals(lines.length, 2, lines.join("\n"));
+  assert(lines[0]!.startsWith("error: the store cannot be written: database or disk is full."));
+  assertEquals(lines[1], "info: the store can be written again");
+});
+
+Deno.test("S30: what SQLite says of itself counts as a failure, although it is a TypeError", async () => {
+  const texts = ["disk I/O error", "database is locked", "unable to open database file: x"];
+  for (const text of texts) {
+    using world = await guarded();
+    const { breaker, fail, write } = world;
+    fail(sqlite(text));
+    for (let n = 0; n < 5; n++) await assertRejects(write, StoreDownError, text);
+    assertEquals(breaker.fault, "failing", text);
+  }
+});
+
+Deno.test("S32: damage that is met stays a fault until the service starts again", async () => {
+  using world = await guarded();
+  const { breaker, hooks, store, write, fail } = world;
+  hooks.beforeList = sqlite("database disk image is malformed");
+  await assertRejects(() => Array.fromAsync(store.list({ prefix: [] })), StoreDownError);
+  hooks.beforeList = undefined;
+  fail(() => Promise.resolve());
+  assert((await write()).ok);
+  assertEquals(breaker.fault, "damaged");
+  assertThrows(() => breaker.assertSound(), StoreDownError, "malformed");
 });

@@ -4,6 +4,8 @@ export interface KvHooks {
   beforeRead?: () => Promise<void> | void;
   /** Awaited before a list is read. May throw. */
   beforeList?: () => Promise<void> | void;
+  /** Awaited before a single key is set. May throw. */
+  beforeSet?: () => Promise<void> | void;
   /** Awaited before a commit takes effect. May throw. */
   beforeCommit?: () => Promise<void> | void;
   /** Awaited when a commit has taken effect. May throw. */
@@ -27,6 +29,12 @@ export function hookedKv(kv: Deno.Kv, hooks: KvHooks): Deno.Kv {
           await hooks.beforeRead?.();
           return await (Reflect.get(target, name) as (...args: unknown[]) => unknown)
             .apply(target, args);
+        };
+      }
+      if (name === "set") {
+        return async (...args: Parameters<Deno.Kv["set"]>) => {
+          await hooks.beforeSet?.();
+          return await target.set(...args);
         };
       }
       if (name === "atomic") return () => hookedAtomic(target.atomic(), hooks);

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { configure, reset } from "@logtape/logtape";
 import * as Y from "yjs";
+import { StoreDownError } from "../../src/store/errors.ts";
 import { DamagedRoomError } from "../../src/store/room_store.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { MemoryStore } from "./memory_store.ts";
@@ -731,3 +732,34 @@ function written(text: string): Uint8Array {
   doc.getText("text").insert(0, text);
   return Y.encodeStateAsUpdate(doc);
 }
+
+Deno.test("S33: while the store can only be read, who writes is sent away, and everybody else reads on", async () => {
+  const { store, rooms } = world();
+  const [alice, bob, carol] = ["did:a", "did:b", "did:c"].map((did) => new TestPeer(did));
+  for (const peer of [alice!, bob!]) peer.join(rooms, "room");
+  alice!.text.insert(0, "stored");
+  await settle();
+  store.before = (operation) => {
+    if (operation === "append") throw new StoreDownError("database or disk is full", "full");
+  };
+  alice!.text.insert(6, ", and not stored");
+  alice!.probe(1);
+  await settle();
+  assertEquals((await alice!.isClosed()).code, 1013);
+  assert(!alice!.heard.includes("ack 1"));
+  carol!.join(rooms, "room");
+  await settle();
+  assertEquals([bob!, carol!].map(({ text }) => text.toString()), ["stored", "stored"]);
+  bob!.probe(2);
+  await settle();
+  assertEquals(bob!.heard.at(-1), "ack 2");
+
+  store.before = () => {};
+  alice!.join(rooms, "room");
+  await settle();
+  assertEquals([bob!, carol!].map(({ text }) => text.toString()), [
+    "stored, and not stored",
+    "stored, and not stored",
+  ]);
+  assertEquals(await storedText(store, "room"), "stored, and not stored");
+});

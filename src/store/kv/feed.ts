@@ -5,6 +5,7 @@ import type { Fleet } from "./fleet.ts";
 import { follow } from "./follow.ts";
 import type { Member } from "./group_commit.ts";
 import { feedKey } from "./layout.ts";
+import { levelOf } from "../errors.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
@@ -110,7 +111,8 @@ export class Feed {
     for (const id of this.#heard.keys()) if (!this.fleet.others.has(id)) this.#heard.delete(id);
     this.#stopFollowing = follow<Uint8Array>(this.kv, this.clock, others.map(feedKey), {
       onValue: (key, value) => this.#hear(String(key[1]), value),
-      onError: (error) => logger.warn("the feed of other instances broke off: {error}", { error }),
+      onError: (error) =>
+        logger[levelOf(error)]("the feed of other instances broke off: {error}", { error }),
     });
     // Who has just come, or gone, has changed things before we listened, and has not heard us.
     this.#tell(this.#watchers.keys());

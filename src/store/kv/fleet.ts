@@ -3,6 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { deleteKeys } from "./delete_keys.ts";
 import { follow } from "./follow.ts";
 import { feedKey, instanceKey, instancePrefix, instancesKey, presencePrefix } from "./layout.ts";
+import { levelOf } from "../errors.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
@@ -45,7 +46,8 @@ export class Fleet {
     await this.#live();
     this.#stopFollowing = follow(this.kv, this.clock, [instancesKey], {
       onValue: () => this.#lookSoon(),
-      onError: (error) => logger.warn("the watch of instances broke off: {error}", { error }),
+      onError: (error) =>
+        logger[levelOf(error)]("the watch of instances broke off: {error}", { error }),
     });
     this.#keepBeating();
   }
@@ -59,7 +61,7 @@ export class Fleet {
       await this.#forget(this.id);
       await this.kv.set(instancesKey, this.#era);
     } catch (error) {
-      logger.warn("this instance could not say that it leaves: {error}", { error });
+      logger[levelOf(error)]("this instance could not say that it leaves: {error}", { error });
     }
   }
 
@@ -75,7 +77,7 @@ export class Fleet {
       await this.#show();
       this.#lookSoon();
     } catch (error) {
-      logger.warn("this instance could not show that it lives: {error}", { error });
+      logger[levelOf(error)]("this instance could not show that it lives: {error}", { error });
     }
     await this.#looking;
   }
@@ -104,7 +106,7 @@ export class Fleet {
 
   #lookSoon(): void {
     this.#looking = this.#looking.then(() => this.#look()).catch((error) => {
-      logger.warn("the other instances could not be looked up: {error}", { error });
+      logger[levelOf(error)]("the other instances could not be looked up: {error}", { error });
     });
   }
 

@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Change, PresenceBoard, RoomLog, RoomStore } from "../room_store.ts";
 import { children } from "./children.ts";
+import type { Breaker } from "./breaker.ts";
 import { Company } from "./company.ts";
+import { keepExpiring } from "./expiry.ts";
 import { Feed, type RoomChange } from "./feed.ts";
 import { Fleet } from "./fleet.ts";
 import { GroupCommit } from "./group_commit.ts";
@@ -24,6 +26,9 @@ export type Along = Pick<RoomChange, "alsoAbout" | "checks" | "sets">;
 
 const NOTHING: Along = { checks: [], sets: [] };
 
+/** For how long a write proves that the store can be written, in ms: callers of `ping` share it. */
+const PROVEN_FOR = 1_000;
+
 /** Rooms in Deno KV: embedded, on a KV server, or on Deno Deploy. */
 export class KvRoomStore implements RoomStore {
   readonly presence: PresenceBoard;
@@ -31,9 +36,16 @@ export class KvRoomStore implements RoomStore {
   readonly #feed: Feed;
   readonly #committer: GroupCommit<RoomChange>;
   #stopSweeping = () => {};
+  #stopExpiring = () => {};
   #joined = false;
+  /** The last write of a `ping`, and when it began. */
+  #proof: { at: number; written: Promise<unknown> } | null = null;
 
-  constructor(private readonly kv: Deno.Kv, private readonly clock: Clock = systemClock) {
+  constructor(
+    private readonly kv: Deno.Kv,
+    private readonly clock: Clock = systemClock,
+    private readonly breaker?: Breaker,
+  ) {
     this.#fleet = new Fleet(kv, clock);
     this.#feed = new Feed(kv, clock, this.#fleet);
     this.#committer = new GroupCommit<RoomChange>(kv, {
@@ -49,6 +61,7 @@ export class KvRoomStore implements RoomStore {
     await this.#fleet.join();
     this.#feed.open();
     this.#stopSweeping = keepSweeping(this.kv, this.clock);
+    this.#stopExpiring = keepExpiring(this.kv, this.clock);
   }
 
   log(room: string): RoomLog {
@@ -104,12 +117,19 @@ export class KvRoomStore implements RoomStore {
   }
 
   async ping(): Promise<void> {
+    this.breaker?.assertSound();
     await this.kv.get(["ping"]);
+    const now = this.clock.uptime();
+    if (this.#proof === null || now - this.#proof.at >= PROVEN_FOR) {
+      this.#proof = { at: now, written: this.kv.set(["ping"], 0) };
+    }
+    await this.#proof.written;
   }
 
   async close(): Promise<void> {
     if (!this.#joined) return;
     this.#stopSweeping();
+    this.#stopExpiring();
     this.#feed.close();
     await this.#fleet.leave();
   }

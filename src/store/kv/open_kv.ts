@@ -1,4 +1,6 @@
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
+import { findDamage } from "./database_file.ts";
+import { expiringKv } from "./expiry.ts";
 import { patientKv } from "./patient_kv.ts";
 import { spreadKv } from "./spread_kv.ts";
 
@@ -23,12 +25,36 @@ export async function openKv(path: string | null): Promise<Deno.Kv> {
         await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.openKv(path))),
       );
     }
-    return patientKv(await Deno.openKv(path ?? undefined));
+    if (path === null) return await Deno.openKv();
+    const damage = await findDamage(path);
+    if (damage.length > 0) throw new DamagedFileError(path, damage);
+    return patientKv(expiringKv(await Deno.openKv(path)));
   } catch (cause) {
+    if (cause instanceof StoreUnavailableError) throw cause;
     const what = path === null ? "the platform's KV" : path;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new StoreUnavailableError(`cannot open the store ${what}: ${reason}`, { cause });
   }
+}
+
+/** A database file is damaged. The message says what to do. */
+export class DamagedFileError extends StoreUnavailableError {
+  constructor(path: string, damage: string[]) {
+    super(explainDamage(resolve(path), damage));
+  }
+}
+
+function explainDamage(file: string, damage: string[]): string {
+  return (
+    `the database file ${file} is damaged:
+${damage.map((each) => `  - ${each.replaceAll("\n", " ")}`).join("\n")}
+What to do:
+  1. Stop the service, and keep a copy of ${file} and of the files beside it (-wal, -shm).
+  2. If there is a backup, move the files away and run: deno task import <folder>
+  3. If not, save what can be read, with the sqlite3 program:
+       sqlite3 ${file} .recover | sqlite3 recovered.sqlite3
+     Then set KV_PATH to recovered.sqlite3 and run: deno task doctor --repair`
+  );
 }
 
 function isFile(path: string): boolean {

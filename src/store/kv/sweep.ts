@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../clock.ts";
 import { type Unfinished, unfinishedPrefix } from "./layout.ts";
 import { finish } from "./unfinished.ts";
+import { levelOf } from "../errors.ts";
 
 const logger = getLogger(["tessera", "store"]);
 
@@ -44,6 +45,6 @@ async function sweepOnce(kv: Deno.Kv, now: number): Promise<void> {
     const finished = await sweep(kv, now);
     if (finished > 0) logger.info("finished {finished} things that a crash had left", { finished });
   } catch (error) {
-    logger.warn("what crashes have left could not be swept: {error}", { error });
+    logger[levelOf(error)]("what crashes have left could not be swept: {error}", { error });
   }
 }
