@@ -129,6 +129,8 @@ export function readConfig(
       requests: data.MAX_REQUESTS,
       requestsAtOncePerAddress: data.MAX_REQUESTS_PER_ADDRESS,
       verifications: data.MAX_VERIFICATIONS,
+      lookupsPerAddress: data.MAX_LOOKUPS_PER_ADDRESS,
+      lookupsPerDomain: data.MAX_LOOKUPS_PER_DOMAIN,
       joinDeadline: data.JOIN_DEADLINE,
       pingTimeout: data.PING_TIMEOUT,
       messageBytes: data.MAX_MESSAGE,
@@ -274,6 +276,8 @@ const schema = z.object({
   MAX_REQUESTS: limit("requests"),
   MAX_REQUESTS_PER_ADDRESS: limit("requestsAtOncePerAddress"),
   MAX_VERIFICATIONS: limit("verifications"),
+  MAX_LOOKUPS_PER_ADDRESS: limit("lookupsPerAddress"),
+  MAX_LOOKUPS_PER_DOMAIN: limit("lookupsPerDomain"),
   JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
   PING_TIMEOUT: duration.default(DEFAULT_LIMITS.pingTimeout)

@@ -32,8 +32,13 @@ export interface AtprotoOptions {
   jwtMaxLifetime?: number;
   /** How long a DID document is good. Default: {@linkcode DEFAULT_DID_CACHE_TIMES}. */
   didCacheTimes?: DidCacheTimes;
-  /** Proven calls a minute of one DID, and tokens that are verified at once. Default: {@linkcode DEFAULT_LIMITS}. */
-  limits?: Partial<Pick<Limits, "callsPerDid" | "verifications">>;
+  /**
+   * Proven calls a minute of one DID, tokens that are verified at once, and look-ups of DIDs at once.
+   * Default: {@linkcode DEFAULT_LIMITS}.
+   */
+  limits?: Partial<
+    Pick<Limits, "callsPerDid" | "verifications" | "lookupsPerAddress" | "lookupsPerDomain">
+  >;
 }
 
 /**
@@ -51,8 +56,12 @@ export function didDocuments(
   tally?: Tally,
 ): DidDocuments {
   const { plcUrl = "https://plc.directory", allowLocalDids = false } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const cache = new KvDidCache(kv, clock, didCacheTimes);
-  return new DidDocuments(cache, didDirectory({ plcUrl, allowLocalDids }), clock, tally);
+  return new DidDocuments(cache, didDirectory({ plcUrl, allowLocalDids }), clock, {
+    tally,
+    limits,
+  });
 }
 
 /** {@linkcode atproto} by documents that others use as well. */
@@ -66,7 +75,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
   const replays = new ReplayGuard(kv, clock);
   const keys = new SigningKeys(documents);
 
-  async function authenticate({ token, method }: Call): Promise<Identity> {
+  async function authenticate({ token, method, address }: Call): Promise<Identity> {
     if (!token) throw new Refusal("AuthMissing", 401, "The call needs a bearer token.");
     const now = clock.now();
     const claims = readServiceJwt(token, { audiences, method, now, maxLifetime, allowLocalDids });
@@ -74,7 +83,7 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
     if (verifying >= verifications) throw tooBusy();
     verifying++;
     try {
-      await proveSignature(token, keys);
+      await proveSignature(token, keys, address);
       await replays.spend(claims);
     } finally {
       verifying--;
@@ -88,9 +97,9 @@ export function byDocuments(documents: DidDocuments, options: AtprotoOptions): A
 }
 
 /** @throws {Refusal} BadJwtSignature, 401; or what {@linkcode SigningKeys.get} throws. */
-async function proveSignature(token: string, keys: SigningKeys): Promise<void> {
+async function proveSignature(token: string, keys: SigningKeys, address: string): Promise<void> {
   const { AuthRequiredError, verifyJwt } = await import("@atproto/xrpc-server");
-  const getKey = (iss: string, refresh: boolean) => keys.get(iss, refresh);
+  const getKey = (iss: string, refresh: boolean) => keys.get(iss, refresh, address);
   try {
     // Audience and method are checked, and more strictly: null skips them.
     await verifyJwt(token, null, null, getKey, verifySignature);
@@ -116,5 +125,6 @@ async function warm(): Promise<void> {
     import("@atproto/xrpc-server"),
     import("@atproto/identity"),
     import("@atproto/crypto"),
+    import("tldts"),
   ]);
 }

@@ -13,14 +13,16 @@ export class SigningKeys {
    * @param refresh Whether to ask the directory even if the cache is fresh, because the cached key
    * refuted a signature. If it has no good answer, or was asked too often, the cached key stays: the
    * token is then refused by that key (401), and is not the reason for a 5xx.
+   * @param address Whose call needs the key: look-ups are shared among addresses.
    * @throws {Refusal} DidNotFound or BadJwtIss 401, UpstreamFailure 502, UpstreamTimeout 504.
    */
-  async get(did: string, refresh: boolean): Promise<string> {
-    const document = await (refresh ? this.documents.newest(did) : this.documents.get(did));
+  async get(did: string, refresh: boolean, address: string): Promise<string> {
+    const document =
+      await (refresh ? this.documents.newest(did, address) : this.documents.get(did, address));
     if (document === null) throw notFound();
     const key = await atprotoKey(document);
     if (key) return key;
-    if (!refresh) return await this.get(did, true);
+    if (!refresh) return await this.get(did, true, address);
     const message = "The DID document of the token's issuer has no usable #atproto key.";
     throw new Refusal("BadJwtIss", 401, message);
   }

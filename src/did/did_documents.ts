@@ -1,6 +1,8 @@
 import type { CacheResult, DidDocument } from "@atproto/identity";
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
+import { DEFAULT_LIMITS, type Limits } from "../limits/limits.ts";
+import { networkOf } from "../limits/rate_limit.ts";
 import { Tally } from "../observe/tally.ts";
 import { traced } from "../observe/trace.ts";
 import { Coalescer } from "../web/coalesce.ts";
@@ -8,20 +10,20 @@ import { LookupFailure, notAsked } from "../web/lookup_failure.ts";
 import { type Allowance, RequestBudget } from "../web/request_budget.ts";
 import type { KvDidCache } from "./did_cache.ts";
 import type { DidDirectory } from "./did_directory.ts";
+import { LookupShares, registrableDomain } from "./lookup_shares.ts";
 
 const logger = getLogger(["tessera", "did"]);
-
-/**
- * Look-ups at once, for each DID method: slow hosts of a stranger's choice must not crowd out the
- * directory. At 300 ms each this is 1,700 new callers a second.
- */
-const MAX_LOOKUPS = 500;
 
 /**
  * A first look-up of a DID, one for a rotated key, one for a second thought. Then so seldom that a
  * flood of bad tokens is two requests a minute for the directory, and a rotated key is known soon.
  */
 const ALLOWANCE: Allowance = { interval: 30_000, burst: 3 };
+
+export interface DidDocumentsOptions {
+  tally?: Tally;
+  limits?: Pick<Limits, "lookupsPerAddress" | "lookupsPerDomain">;
+}
 
 /**
  * DID documents: from the cache while they are good, else from the directory, which is asked as rarely
@@ -31,46 +33,58 @@ export class DidDocuments {
   #cache: KvDidCache;
   #directory: DidDirectory;
   #budget: RequestBudget;
-  #plc = new Coalescer<DidDocument | null>(MAX_LOOKUPS);
-  #web = new Coalescer<DidDocument | null>(MAX_LOOKUPS);
+  readonly #tally: Tally;
+  readonly #running = new Coalescer<DidDocument | null>();
+  /** For each DID method: hosts of a stranger's choice must not crowd out the directory. */
+  readonly #shares: { plc: LookupShares; web: LookupShares };
 
   constructor(
     cache: KvDidCache,
     directory: DidDirectory,
     clock: Clock,
-    private readonly tally: Tally = new Tally(),
+    { tally = new Tally(), limits = DEFAULT_LIMITS }: DidDocumentsOptions = {},
   ) {
     this.#cache = cache;
     this.#directory = directory;
     this.#budget = new RequestBudget(clock, ALLOWANCE);
+    this.#shares = { plc: new LookupShares(limits), web: new LookupShares(limits) };
+    this.#tally = tally;
   }
 
-  /** The document of `did`; null when there is no such DID (any more). @throws {LookupFailure} */
-  async get(did: string): Promise<DidDocument | null> {
+  /**
+   * The document of `did`; null when there is no such DID (any more).
+   * @param address Whose call needs it, if it is a call: look-ups are shared among addresses.
+   * @throws {LookupFailure}
+   */
+  async get(did: string, address?: string): Promise<DidDocument | null> {
     const known = await this.#cache.recall(did);
-    this.tally.documents.add(nameOf(known));
+    this.#tally.documents.add(nameOf(known));
     if (known === "absent") return null;
-    if (known === null) return await this.#lookUp(did);
+    if (known === null) return await this.#lookUp(did, false, address);
     if (known.expired) {
-      return await this.#lookUp(did).catch((error) => {
+      return await this.#lookUp(did, true, address).catch((error) => {
         if (error instanceof LookupFailure && error.unreachable) return known.doc;
         throw error;
       });
     }
     if (known.stale) {
-      this.#lookUp(did).catch(() => {/* Logged where it failed; the next call tries again. */});
+      // Logged where it fails; the next call tries again.
+      this.#lookUp(did, true, address).catch(() => {});
     }
     return known.doc;
   }
 
-  /** The document from the directory, or else the last one that we know. @throws {LookupFailure} */
-  async newest(did: string): Promise<DidDocument | null> {
+  /**
+   * The document from the directory, or else the last one that we know.
+   * @param address As for {@linkcode get}.
+   * @throws {LookupFailure}
+   */
+  async newest(did: string, address?: string): Promise<DidDocument | null> {
+    const known = await this.#cache.checkCache(did);
     try {
-      return await this.#lookUp(did);
+      return await this.#lookUp(did, known !== null, address);
     } catch (error) {
-      if (!(error instanceof LookupFailure)) throw error;
-      const known = await this.#cache.checkCache(did);
-      if (known === null) throw error;
+      if (!(error instanceof LookupFailure) || known === null) throw error;
       return known.doc;
     }
   }
@@ -84,22 +98,26 @@ export class DidDocuments {
     if (known === "absent") return true;
     if (known !== null && !known.stale && !known.expired) return false;
     try {
-      return await this.#lookUp(did) === null;
+      return await this.#lookUp(did, known !== null) === null;
     } catch (error) {
       if (error instanceof LookupFailure) return false;
       throw error;
     }
   }
 
-  /** Asks the directory, at most once at a time for one DID, and within the budget. */
-  async #lookUp(did: string): Promise<DidDocument | null> {
-    const lookups = did.startsWith("did:web:") ? this.#web : this.#plc;
-    const running = lookups.running(did);
+  /** Asks the directory, at most once at a time for one DID, and within its budget and the caller's share. */
+  async #lookUp(did: string, isKnown: boolean, address?: string): Promise<DidDocument | null> {
+    const domain = await registrableDomain(did);
+    const running = this.#running.running(did);
     if (running) return await running;
-    if (lookups.full) throw notAsked("The directory", 1);
-    const wait = this.#budget.take(did);
+    const wait = this.#budget.wait(did);
     if (wait > 0) throw notAsked(`The directory of ${did}`, Math.ceil(wait / 1000));
-    return await lookups.start(did, () => this.#ask(did));
+    const shares = domain === null ? this.#shares.plc : this.#shares.web;
+    const network = address === undefined ? null : networkOf(address);
+    const leave = shares.take({ domain, network, isKnown });
+    if (leave === null) throw notAsked(domain ?? "The directory", 1);
+    this.#budget.take(did);
+    return await this.#running.start(did, () => this.#ask(did).finally(leave));
   }
 
   async #ask(did: string): Promise<DidDocument | null> {

@@ -16,6 +16,9 @@ export interface Limits {
   callsPerDid: number;
   /** Tokens that are being verified at once. */
   verifications: number;
+  /** DIDs that are being looked up at once: for callers of one address, and at hosts of one registrable domain. */
+  lookupsPerAddress: number;
+  lookupsPerDomain: number;
   /** Milliseconds from the opening of a socket to its first message. */
   joinDeadline: number;
   /** Milliseconds in which a ping has to be answered. */
@@ -57,6 +60,10 @@ export const DEFAULT_LIMITS: Limits = {
   callsPerDid: 600,
   // 0.15 ms each, and a look-up of 300 ms for who is new: 3,000 newcomers a second.
   verifications: 1_000,
+  // Of 500: an office whose 500 people all are new is in after 3 s.
+  lookupsPerAddress: 50,
+  // A host that answers in 300 ms lets 33 new accounts a second in.
+  lookupsPerDomain: 10,
   // A phone that has got through the handshake has a line.
   joinDeadline: 10_000,
   // No answer gets past a message that is still arriving: the largest takes 70 KB/s for so long.

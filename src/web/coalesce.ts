@@ -3,8 +3,8 @@ export class Coalescer<T> {
   #running = new Map<string, Promise<T>>();
   #max: number;
 
-  /** @param max The most attempts at once, over all keys. */
-  constructor(max: number) {
+  /** @param max The most attempts at once, over all keys. Default: no limit. */
+  constructor(max: number = Infinity) {
     this.#max = max;
   }
 

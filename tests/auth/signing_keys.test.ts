@@ -14,6 +14,7 @@ import { until } from "../until.ts";
 const alice = await makeAccount(plcDid("alice"));
 const rotated = await makeAccount(alice.did, "ES256");
 const SECOND = 1_000;
+const ADDRESS = "192.0.2.1";
 
 /** The keys of a world where the directory gives the answer that a test wants. */
 class World implements DidDirectory, Disposable {
@@ -56,7 +57,7 @@ class World implements DidDirectory, Disposable {
   /** The key that a call finds, with what it cost the directory. */
   async find(refresh = false): Promise<{ key: string; asked: number }> {
     const before = this.asked;
-    return { key: await this.keys.get(alice.did, refresh), asked: this.asked - before };
+    return { key: await this.keys.get(alice.did, refresh, ADDRESS), asked: this.asked - before };
   }
 
   [Symbol.dispose]() {
@@ -147,9 +148,9 @@ Deno.test("D6: concurrent look-ups of one DID share one request", async () => {
   let looked = 0;
   const recall = world.cache.recall.bind(world.cache);
   world.cache.recall = (did) => recall(did).finally(() => looked++);
-  const both = () => [world.keys.get(alice.did, false), world.keys.get(alice.did, true)];
+  const both = () => [false, true].map((refresh) => world.keys.get(alice.did, refresh, ADDRESS));
   const keys = Array.from({ length: 20 }, both).flat();
-  await until(() => looked === 20); // who is not told to ask the directory has looked here first
+  await until(() => looked === 40); // everybody looks here first
   directory.resolve(documentOf(alice));
   assertEquals([new Set(await Promise.all(keys)), world.asked], [new Set([oldKey]), 1]);
 });
@@ -202,21 +203,75 @@ Deno.test("D9: a refresh that brings nothing leaves the key that is cached", asy
   assertStrictEquals(await world.fail(bug).find(true).catch((error) => error), bug);
 });
 
+/** A label that a DID may hold. */
+const name = (i: number) => [...String(i)].map((digit) => "abcdefghij"[Number(digit)]).join("");
+
+/** Callers of other addresses each, or of one: what they are refused with, in the order in which that happens. */
+function crowd({ keys }: World, dids: string[], address?: string) {
+  const names: string[] = [];
+  const attempts = dids.map((did, i) =>
+    keys.get(did, false, address ?? `10.0.${i >> 8}.${i & 255}`)
+      .catch(({ name }) => names.push(name))
+  );
+  return { names, all: Promise.all(attempts) };
+}
+
 Deno.test("D10: at most 500 look-ups run at once, counted for did:plc and did:web apart", async () => {
   using world = await World.open();
   const directory = Promise.withResolvers<null>();
+  const known = Array.from({ length: 101 }, (_, i) => plcDid(`known${name(i)}`));
+  for (const did of known) await world.cache.cacheDid(did, { id: did });
+  world.clock.advance(TIMES.stale);
   world.answer(() => directory.promise);
-  const name = (i: number) => [...String(i)].map((digit) => "abcdefghij"[Number(digit)]).join("");
-  const crowd = Array.from({ length: 500 }, (_, i) => world.keys.get(plcDid(name(i)), false));
-  const refusals = crowd.map((attempt) => assertRefused(attempt, "DidNotFound"));
-  await until(() => world.asked === 500);
+  const first = crowd(world, Array.from({ length: 400 }, (_, i) => plcDid(name(i))));
+  await until(() => world.asked === 400);
   const refusal = await assertRefused(world.find(), "UpstreamFailure");
-  assertEquals([world.asked, refusal.retryAfter], [500, 1]);
-  const web = assertRefused(world.keys.get("did:web:example.com", false), "DidNotFound");
+  assertEquals([world.asked, refusal.retryAfter], [400, 1]);
+  // The cache has their documents, though without a key: a hundred places are theirs.
+  const second = crowd(world, known);
+  await until(() => world.asked === 500);
+  await until(() => second.names.length === 1);
+  assertEquals(second.names, ["BadJwtIss"], "the last goes by what is cached");
+  const web = crowd(world, ["did:web:example.com"]);
   await until(() => world.asked === 501);
   directory.resolve(null);
-  await Promise.all([...refusals, web]);
+  await Promise.all([first.all, second.all, web.all]);
+  assertEquals(
+    new Set([...first.names, ...second.names.slice(1), ...web.names]),
+    new Set(["DidNotFound"]),
+  );
   assertEquals((await world.publish(alice).find()).asked, 1);
+});
+
+Deno.test("D15: the hosts of one registrable domain have ten look-ups at once, and others their own", async () => {
+  using world = await World.open();
+  const directory = Promise.withResolvers<null>();
+  world.answer(() => directory.promise);
+  const hosts = (domain: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `did:web:${name(i)}.${domain}`);
+  const slow = crowd(world, [...hosts("slow.co.uk", 300), ...hosts("x.slow.co.uk", 200)]);
+  await until(() => slow.names.length === 490);
+  const others = crowd(world, ["did:web:fast.co.uk", "did:web:a.github.io", "did:web:b.github.io"]);
+  await until(() => world.asked === 13);
+  directory.resolve(null);
+  await Promise.all([slow.all, others.all]);
+  assertEquals(new Set(slow.names.slice(0, 490)), new Set(["UpstreamFailure"]));
+  assertEquals(others.names, Array(3).fill("DidNotFound"));
+});
+
+Deno.test("D16: callers of one address have fifty look-ups at once, and others their own", async () => {
+  using world = await World.open();
+  const directory = Promise.withResolvers<null>();
+  world.answer(() => directory.promise);
+  const dids = Array.from({ length: 100 }, (_, i) => `did:web:${name(i)}.example`);
+  const mallory = crowd(world, dids, "2001:db8::1");
+  await until(() => mallory.names.length === 50);
+  const bob = crowd(world, ["did:web:bob.example"], "2001:db8:0:1::1");
+  await until(() => world.asked === 51);
+  directory.resolve(null);
+  await Promise.all([mallory.all, bob.all]);
+  assertEquals(new Set(mallory.names.slice(0, 50)), new Set(["UpstreamFailure"]));
+  assertEquals(bob.names, ["DidNotFound"]);
 });
 
 Deno.test("D11: a document without a usable #atproto key is refused with BadJwtIss", async () => {
