@@ -9,7 +9,7 @@ import { type Door, RawLine } from "./raw_line.ts";
 const isLong = Deno.env.get("HOSTILE_DOSE") === "long";
 
 /** The folder of the project to attack. Default: this one. Another version can be compared so. */
-const FOLDER = Deno.env.get("HOSTILE_TARGET");
+export const TARGET_FOLDER = Deno.env.get("HOSTILE_TARGET");
 
 /** The memory that the process may take under attack, in MB. */
 const MAX_PEAK_MB = 300;
@@ -21,7 +21,7 @@ const MAX_PEAK_MB = 300;
 const MAX_SLOWDOWN = 10;
 
 /** Below this p99 without an attack, in ms, a slowdown is counted from here. */
-const FLOOR_MS = 10;
+const FLOOR_MS = dose(50, 10);
 
 /** How long the calm room is watched before an attack, and after it, in ms. */
 const BASELINE_MS = 500;
@@ -32,6 +32,9 @@ export const OWNER = "did:plc:ownerooooooooooooooooooo";
 export const MALLORY = "did:plc:malloryyyyyyyyyyyyyyyyyy";
 /** A room that everyone may read. */
 export const SQUARE = "square";
+
+/** A room that Mallory owns once it has asked for a ticket to it. */
+export const OWN = "mallory's";
 
 const METHODS = "chat.roomy.v0.sync";
 
@@ -62,6 +65,8 @@ export class Target implements AsyncDisposable {
     readonly server: ServerProcess,
     readonly observer: Observer,
     private readonly folder: string,
+    /** The file of its store. */
+    readonly kvPath: string,
   ) {}
 
   static async start(env: Record<string, string> = {}): Promise<Target> {
@@ -74,11 +79,12 @@ export class Target implements AsyncDisposable {
       UNSAFE_DEV_TOKEN: DEV_TOKEN,
       ...env,
     };
-    const server = await ServerProcess.start(settings, undefined, FOLDER);
+    const server = await ServerProcess.start(settings, undefined, TARGET_FOLDER);
     const target = new Target(
       server,
       await Observer.start({ pid: server.pid, url: server.url, did: OWNER, token: DEV_TOKEN }),
       folder,
+      settings.KV_PATH,
     );
     assertEquals((await target.call("getTicket", OWNER, { room: SQUARE })).status, 200);
     await target.call("setVisibility", OWNER, { room: SQUARE, visibility: "public-read" });
@@ -87,6 +93,10 @@ export class Target implements AsyncDisposable {
 
   get url(): string {
     return this.server.url.replace("localhost", "127.0.0.1");
+  }
+
+  get socketUrl(): string {
+    return this.url.replace("http", "ws");
   }
 
   door(did = MALLORY, room = SQUARE): Door {

@@ -1,6 +1,12 @@
 /** The bytes that an attacker sends: WebSocket frames of any shape, and messages with any number in them. */
 import * as encoding from "lib0/encoding";
 
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+
+/** A probe: it comes back once everything before it is durable. */
+export const PROBE = Uint8Array.of(102, 1);
+
 /** Opcodes: https://www.rfc-editor.org/rfc/rfc6455#section-5.2 */
 export const Opcode = {
   CONTINUATION: 0x0,

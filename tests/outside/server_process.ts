@@ -85,8 +85,9 @@ export async function runTask(
   task: keyof typeof project.tasks,
   args: string[],
   env: Record<string, string>,
+  folder = ROOT,
 ): Promise<Ended> {
-  const child = spawn(env, task, args);
+  const child = spawn(env, task, args, folder);
   const lines: string[] = [];
   await readLines(child, (line) => lines.push(line));
   return { code: (await child.status).code, printed: lines.join("\n") };

@@ -1,14 +1,8 @@
-/** What goes into messages: numbers, and what makes the server remember or answer more than it was sent. */
+/** Numbers that no honest client sends. */
 import { assertEquals } from "@std/assert";
 import { awarenessFrame, syncFrame } from "../sync/test_peer.ts";
-import { MALLORY, SQUARE, Target, within } from "./target.ts";
-import { BAD_NUMBERS, bytesOf } from "./wire.ts";
-
-/** A room that Mallory owns, and may write. */
-const OWN = "mallory's";
-
-/** A probe: it comes back once everything before it is durable. */
-const PROBE = Uint8Array.of(102, 1);
+import { MALLORY, OWN, SQUARE, Target, within } from "./target.ts";
+import { BAD_NUMBERS, bytesOf, PROBE } from "./wire.ts";
 
 /** An item: the letter x, the first of the root type `t`. */
 const LETTER = [0x04, 1, 1, 0x74, 1, 0x78];

@@ -1,0 +1,84 @@
+/** HTTP requests that cost more than they are worth, or are not HTTP. */
+import { assert, assertEquals } from "@std/assert";
+import { DEV_TOKEN } from "../outside/clients.ts";
+import { RawLine } from "./raw_line.ts";
+import { dose, Target, within } from "./target.ts";
+
+const METHOD = "/xrpc/chat.roomy.v0.sync.getTicket";
+
+const text = (words: string) => new TextEncoder().encode(words);
+
+/** The status of the answer to a request as it is; 0 if the server hangs up without one. */
+async function statusOf(target: Target, request: string): Promise<number> {
+  using line = await RawLine.connect(target.url);
+  await line.write(text(request));
+  const head = await within(5_000, line.readHead().catch(() => ""), "HTTP/1.1 -1");
+  return Number(head.split(" ")[1] ?? 0);
+}
+
+/** What the log says of errors that nobody foresaw: of each, the beginning. */
+const unforeseen = (target: Target) =>
+  target.server.log.filter((line) => /"ERROR"|InternalServerError|^\s+at /.test(line))
+    .map((line) => line.slice(0, 200));
+
+Deno.test("HP8: calls without a body or a token take no place from others", async () => {
+  await using target = await Target.start({ TRUSTED_PROXIES: "127.0.0.1" });
+  const count = dose(1_200, 1_200);
+  const BATCH = 100;
+  const lines: RawLine[] = [];
+  let [served, unauthenticated] = [0, 0];
+  await target.withstands(`HP8 (A8), ${count} POSTs without token or body`, async () => {
+    const head = `POST ${METHOD} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.51.100.1\r\n`;
+    // No token; one that cannot be read; and a good one, whose body does not come.
+    const tokens = ["", "authorization: Bearer abc\r\n", `authorization: Bearer ${DEV_TOKEN}\r\n`];
+    while (lines.length < count) {
+      const batch = await Promise.all(
+        Array.from({ length: BATCH }, () => RawLine.connect(target.url)),
+      );
+      await Promise.all(
+        batch.map((line, n) =>
+          line.write(text(`${head}${tokens[n % 3]}content-length: 100\r\n\r\n`))
+        ),
+      );
+      lines.push(...batch);
+    }
+    for (let n = 0; n < 50; n++) {
+      const response = await fetch(`${target.url}${METHOD}`, {
+        method: "POST",
+        headers: { "authorization": `Bearer ${DEV_TOKEN}`, "x-forwarded-for": `203.0.113.${n}` },
+        body: JSON.stringify({ did: `did:web:other${n}.example`, room: `other ${n}` }),
+      });
+      await response.body?.cancel();
+      if (response.ok) served++;
+    }
+    const answers = await Promise.all(
+      lines.slice(0, 2).map((line) => within(2_000, line.readHead(), "HTTP/1.1 0")),
+    );
+    unauthenticated = answers.filter((head) => head.startsWith("HTTP/1.1 401 ")).length;
+    return `${served} of 50 others served; without a good token: ${
+      answers.map((head) => head.split(" ")[1])
+    }`;
+  });
+  lines.forEach((line) => line.close());
+  assertEquals([served, unauthenticated], [50, 2]);
+});
+
+Deno.test("HP12: a Host that is none is 400, counted, and one line in the log", async () => {
+  const most = 300;
+  await using target = await Target.start({ REQUESTS_PER_ADDRESS: String(most) });
+  const hosts = ["a:b:c", "[::1", "a b", "<>", "x\x7f", "@", "a/b", "http://x", ":80", ""];
+  const statuses = new Map<number, number>();
+  const count = dose(400, 2_000);
+  await target.withstands(`HP12 (A12), ${count} bad Hosts`, async () => {
+    for (let n = 0; n < count; n++) {
+      const host = hosts[n % hosts.length];
+      const status = await statusOf(target, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    const all = [...statuses].map(([status, times]) => `${times} x ${status}`).join(", ");
+    return `${all}; ${unforeseen(target).length} lines about errors`;
+  });
+  assert([...statuses.keys()].every((status) => status < 500), "none is an error of ours");
+  assert((statuses.get(429) ?? 0) > 0, "they count as requests");
+  assertEquals(unforeseen(target).slice(0, 3), []);
+});

@@ -1,0 +1,80 @@
+/** Answers that nobody reads. */
+import { assertEquals } from "@std/assert";
+import { awarenessFrame } from "../sync/test_peer.ts";
+import type { RawLine } from "./raw_line.ts";
+import { dose, Target, within } from "./target.ts";
+import { bytesOf, concat, KiB, MiB, PROBE, repeated, wsFrame } from "./wire.ts";
+
+/** Fills the square with so many present clients, whose states are as large as they may be. */
+async function crowd(target: Target, clients: number): Promise<RawLine[]> {
+  const lines: RawLine[] = [];
+  const state = new TextEncoder().encode(JSON.stringify({ name: "x".repeat(4_000) }));
+  const PER_MESSAGE = 15; // of 4 KB, in a message of at most 64 KiB
+  const PER_LINE = 2 * PER_MESSAGE;
+  for (let first = 0; first < clients; first += PER_LINE) {
+    const line = await target.open();
+    lines.push(line);
+    let seen = 0;
+    const shown = Promise.withResolvers<void>();
+    line.onMessage = (message) => {
+      if (message[0] === 1) seen += message.length;
+      if (seen >= state.length * Math.min(PER_LINE, clients - first)) shown.resolve();
+    };
+    line.listen();
+    for (let n = first; n < Math.min(first + PER_LINE, clients); n += PER_MESSAGE) {
+      const ids = Array.from({ length: PER_MESSAGE }, (_, m) => 1_000 + n + m);
+      const entries = ids.map((id) => bytesOf(id, 1, state.length, state));
+      await line.send(awarenessFrame(bytesOf(ids.length, ...entries)));
+    }
+    await within(5_000, shown.promise, null);
+  }
+  return lines;
+}
+
+Deno.test("HP4: who asks for presence and never reads is owed one answer, however often it asks", async () => {
+  await using target = await Target.start();
+  const lines = await crowd(target, 120);
+  const queries = dose(3_000, 9_000);
+  await target.withstands(`HP4 (A4), ${queries} queries, 120 present`, async () => {
+    using line = await target.open();
+    await line.flood(repeated(wsFrame(Uint8Array.of(3)), 500), queries / 500, 5_000);
+    return `${(line.written / KiB).toFixed(0)} KB sent`;
+  });
+  for (const line of lines) line.close();
+});
+
+Deno.test("HP5: a probe over 64 KiB costs its sender the connection (1009)", async () => {
+  await using target = await Target.start();
+  const probe = (bytes: number) => wsFrame(concat([Uint8Array.of(102), new Uint8Array(bytes - 1)]));
+  {
+    using line = await target.open();
+    const echoed = Promise.withResolvers<number>();
+    line.onMessage = ({ 0: type, length }) => type === PROBE[0] && echoed.resolve(length);
+    const ended = line.listen();
+    await line.write(probe(64 * KiB));
+    assertEquals(await within(5_000, echoed.promise, 0), 64 * KiB);
+    await line.write(probe(64 * KiB + 1));
+    assertEquals((await within(5_000, ended, { code: 0 })).code, 1009);
+  }
+  const [sockets, each] = dose([4, 4], [12, 8]);
+  await target.withstands(`HP5 (A5), ${sockets} x ${each} probes of 8 MB, unread`, async () => {
+    const lines = await Promise.all(Array.from({ length: sockets }, () => target.open()));
+    await Promise.all(lines.map((line) => line.flood(probe(8 * MiB), each, 10_000)));
+    const bytes = lines.reduce((sum, { written }) => sum + written, 0);
+    lines.forEach((line) => line.close());
+    return `${(bytes / MiB).toFixed(0)} MB sent`;
+  });
+});
+
+Deno.test("HP5: nor are the echoes of small probes queued for who never reads", async () => {
+  await using target = await Target.start();
+  const probe = wsFrame(concat([Uint8Array.of(102), new Uint8Array(60 * KiB)]));
+  const [sockets, each] = dose([4, 600], [12, 1_000]);
+  await target.withstands(`HP5, ${sockets} x ${each} probes of 60 KB, unread`, async () => {
+    const lines = await Promise.all(Array.from({ length: sockets }, () => target.open()));
+    await Promise.all(lines.map((line) => line.flood(probe, each, 10_000)));
+    const bytes = lines.reduce((sum, { written }) => sum + written, 0);
+    lines.forEach((line) => line.close());
+    return `${(bytes / MiB).toFixed(0)} MB sent`;
+  });
+});
