@@ -138,6 +138,7 @@ export function readConfig(
       probeBytes: data.MAX_PROBE,
       messagesPerSecond: data.MESSAGES_PER_SECOND,
       bytesPerSecond: data.BYTES_PER_SECOND,
+      heldBytes: data.MAX_HELD,
       documentBytes: data.MAX_DOCUMENT,
       rooms: data.MAX_ROOMS,
       memoryBytes: data.MAX_MEMORY ?? Math.floor(memory * MEMORY_SHARE),
@@ -287,6 +288,7 @@ const schema = z.object({
   MAX_PROBE: size.default(DEFAULT_LIMITS.probeBytes),
   MESSAGES_PER_SECOND: limit("messagesPerSecond"),
   BYTES_PER_SECOND: size.default(DEFAULT_LIMITS.bytesPerSecond),
+  MAX_HELD: size.default(DEFAULT_LIMITS.heldBytes),
   MAX_DOCUMENT: size.default(DEFAULT_LIMITS.documentBytes),
   MAX_ROOMS: limit("rooms"),
   MAX_MEMORY: size.optional(),
@@ -321,6 +323,11 @@ const schema = z.object({
   .refine(({ KV_PATH, WORKERS }) => KV_PATH !== ":memory:" || !(WORKERS > 1), {
     path: ["WORKERS"],
     message: "cannot share a store in memory",
+    when: always,
+  })
+  .refine(({ MAX_HELD, MAX_MESSAGE }) => !(MAX_HELD < MAX_MESSAGE), {
+    path: ["MAX_HELD"],
+    message: "must not be less than MAX_MESSAGE",
     when: always,
   })
   .refine(({ LIST_REFRESH, LIST_MAX_AGE }) => !(LIST_REFRESH > LIST_MAX_AGE), {

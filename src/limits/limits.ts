@@ -30,6 +30,8 @@ export interface Limits {
   /** Messages and bytes a second from one connection, over some time: {@linkcode Inflow}. */
   messagesPerSecond: number;
   bytesPerSecond: number;
+  /** Bytes that a room keeps on behalf of one connection: what it sent and waits, and what it is owed. */
+  heldBytes: number;
   /** Bytes of a room's document, as it is stored. */
   documentBytes: number;
   /** Rooms in memory. */
@@ -78,6 +80,8 @@ export const DEFAULT_LIMITS: Limits = {
   messagesPerSecond: 2_000,
   // More than a phone's line takes, and a fast one in bursts of 64 MiB.
   bytesPerSecond: 4 * MiB,
+  // Eight seconds of what one may send, for as long as a store may hiccup, or four of the largest messages.
+  heldBytes: 32 * MiB,
   // A client takes seconds to load it, and a busy room holds it twice.
   documentBytes: 64 * MiB,
   // 9 KB for a small one.

@@ -1,5 +1,5 @@
 import type { Member } from "./member.ts";
-import type { Reach } from "./outline.ts";
+import type { Outline } from "./outline.ts";
 import type { Slices } from "./slices.ts";
 
 /** An edit that waits for its commit. */
@@ -7,10 +7,12 @@ export interface Update {
   type: "update";
   member: Member;
   update: Uint8Array;
+  /** It is read and cut alone: see {@linkcode Arrivals.unread}. */
+  isLarge: boolean;
   /** It is an answer to step 1: all that the room lacked. */
   whole: boolean;
   /** What is in it. A large one is read when its turn comes; null before that. */
-  read: { reach: Reach; slices: Slices } | null;
+  read: { outline: Outline; slices: Slices } | null;
   /** The slice of it whose turn it is; null before the first. */
   slice: Uint8Array | null;
   /** Something was missing that a slice of it builds on. */
@@ -20,6 +22,7 @@ export interface Update {
 /** What has arrived and waits for the commit before it. */
 export type Arrival =
   | Update
+  | { type: "refused"; member: Member; outline: Outline }
   | { type: "joined"; member: Member }
   | { type: "castOut"; member: Member }
   | { type: "step1"; member: Member }
@@ -31,6 +34,20 @@ type Ordered = Extract<Arrival, { type: "update" | "syncStatus" }>;
 
 const isOrdered = (arrival: Arrival): arrival is Ordered =>
   arrival.type === "update" || arrival.type === "syncStatus";
+
+/** What an update costs beside its bytes while it waits. */
+const UPDATE_OVERHEAD_BYTES = 512;
+
+/** Bytes that an arrival keeps in memory. */
+function bytesOf(arrival: Arrival): number {
+  if (arrival.type === "update") return arrival.update.length + UPDATE_OVERHEAD_BYTES;
+  return arrival.type === "refused" ? arrival.outline.update.length : 0;
+}
+
+/** It does not wait any more. */
+function release(arrival: Arrival): void {
+  if ("member" in arrival) arrival.member.waitingBytes -= bytesOf(arrival);
+}
 
 /** What has arrived in a room. */
 export class Arrivals {
@@ -48,23 +65,32 @@ export class Arrivals {
     return this.#queue.every((arrival) => this.#mustWait(arrival));
   }
 
-  /** The first that is to be read. */
+  /**
+   * The next that is to be read. Of large ones only one at a time is read and cut: what is known of it
+   * takes many times the memory of its bytes.
+   */
   get unread(): Update | undefined {
-    return this.#queue.find((arrival) => arrival.type === "update" && arrival.read === null) as
-      | Update
-      | undefined;
+    for (const arrival of this.#queue) {
+      if (arrival.type !== "update" || this.#mustWait(arrival)) continue;
+      if (arrival.read === null) return arrival;
+      if (arrival.isLarge) return undefined;
+    }
+    return undefined;
   }
 
   push(arrival: Arrival): void {
     this.#queue.push(arrival);
+    if ("member" in arrival) arrival.member.waitingBytes += bytesOf(arrival);
   }
 
   has(test: (arrival: Arrival) => boolean): boolean {
     return this.#queue.some(test);
   }
 
-  drop(arrival: Arrival): void {
+  drop(arrival: Update): void {
+    if (!this.#queue.includes(arrival)) return;
     this.#queue = this.#queue.filter((other) => other !== arrival);
+    release(arrival);
   }
 
   /** Drops all that a member sent and that was not taken yet. */
@@ -79,7 +105,7 @@ export class Arrivals {
   /**
    * Takes what is to be seen to next, of edits about as much as this weight. Of one that is larger than
    * half of that a slice is taken, and the rest waits: others come through beside it.
-   * @param isAllowed Asked of each edit; one that is not goes, and is not taken.
+   * @param isAllowed Asked of each edit; one that is not goes, and is not taken. It may `push`.
    */
   take(weight: number, isAllowed: (update: Update) => boolean): Arrival[] {
     const taken: Arrival[] = [];
@@ -91,13 +117,19 @@ export class Arrivals {
         left.push(arrival);
       } else if (arrival.type !== "update") {
         taken.push(arrival);
-      } else if (isAllowed(arrival)) {
+        release(arrival);
+      } else if (!isAllowed(arrival)) {
+        release(arrival);
+      } else {
         const isDue = arrival.read !== null && spent < weight;
         if (isDue) {
           spent += nextSlice(arrival, weight / 2);
           taken.push(arrival);
         }
-        if (isDue && arrival.read?.slices.done) continue;
+        if (isDue && arrival.read?.slices.done) {
+          release(arrival);
+          continue;
+        }
         left.push(arrival);
         held.add(arrival.member);
       }

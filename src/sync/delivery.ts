@@ -21,6 +21,11 @@ export class Delivery {
     return this.#hasAsked && !this.behind;
   }
 
+  /** Bytes that are kept to know where the peer is. */
+  get held(): number {
+    return this.#at?.stateVector.length ?? 0;
+  }
+
   /** There is more to be sent. */
   get behind(): boolean {
     return this.#at !== null;

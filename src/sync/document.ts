@@ -1,7 +1,7 @@
 import { createDecoder, hasContent } from "lib0/decoding";
 import * as Y from "yjs";
 import { inParts, type Part } from "./deletion.ts";
-import { outline, type Range, type Reach } from "./outline.ts";
+import { type Extent, outline, type Range } from "./outline.ts";
 import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
 import { snapshotInSteps } from "./snapshot.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
@@ -16,6 +16,12 @@ const PIECE_BYTES = 64 * 1024;
 /** More clients than any document has: a frame of 8 MiB of them would keep everybody waiting for 0.2 s. */
 const MAX_STATE_VECTOR = 512 * 1024;
 
+/**
+ * So many bytes of what waits for its parents are kept until the batch is over: what they wait for may
+ * come with it. Yjs reads all of them again at each update.
+ */
+const MAX_PENDING_BYTES = 4 * 1024;
+
 /** An update that could be read broke the document, which may now be half-changed: rebuild it. */
 export class PoisonedError extends Error {
   override readonly name = "PoisonedError";
@@ -26,11 +32,16 @@ export function isEmpty(update: Uint8Array): boolean {
   return update.every((byte) => byte === 0); // no structs, no deletions
 }
 
-/** @throws {MalformedUpdateError} */
-export function readStateVector(bytes: Uint8Array): StateVector {
+/** Reads a peer's state vector. @throws {MalformedUpdateError} */
+export function checkStateVector(bytes: Uint8Array): void {
   if (bytes.length > MAX_STATE_VECTOR) {
     throw new MalformedUpdateError(`a state vector has at most ${MAX_STATE_VECTOR} bytes`);
   }
+  readStateVector(bytes);
+}
+
+/** @throws {MalformedUpdateError} */
+export function readStateVector(bytes: Uint8Array): StateVector {
   const decoder = createDecoder(bytes);
   const stateVector: StateVector = new Map();
   try {
@@ -51,6 +62,7 @@ export function readStateVector(bytes: Uint8Array): StateVector {
 export class Document {
   readonly #doc = new Y.Doc();
   #emitted: Uint8Array | null = null;
+  #hasDropped = false;
 
   constructor() {
     this.#doc.on("update", (update) => this.#emitted = update);
@@ -67,7 +79,10 @@ export class Document {
     this.#emitted = null;
     try {
       this.#doc.transact(() => {
-        for (const update of updates) Y.applyUpdate(this.#doc, update);
+        for (const update of updates) {
+          Y.applyUpdate(this.#doc, update);
+          if (this.#pendingBytes > MAX_PENDING_BYTES) this.#hasDropped = this.dropPending();
+        }
       });
     } catch (cause) {
       throw new PoisonedError("an update broke the document", { cause });
@@ -95,10 +110,17 @@ export class Document {
    */
   dropPending(): boolean {
     const { store } = this.#doc;
-    if (store.pendingStructs === null && store.pendingDs === null) return false;
+    const hasDropped = this.#hasDropped || store.pendingStructs !== null ||
+      store.pendingDs !== null;
+    this.#hasDropped = false;
     store.pendingStructs = null;
     store.pendingDs = null;
-    return true;
+    return hasDropped;
+  }
+
+  get #pendingBytes(): number {
+    const { pendingStructs, pendingDs } = this.#doc.store;
+    return (pendingStructs?.update.length ?? 0) + (pendingDs?.length ?? 0);
   }
 
   /** What a deletion deletes, part by part. */
@@ -107,9 +129,8 @@ export class Document {
   }
 
   /** Whether the document extends as far as this. */
-  covers(reach: Reach): boolean {
-    const { store } = this.#doc;
-    return [...reach].every(([client, end]) => end <= Y.getState(store, client));
+  covers({ client, end }: Extent): boolean {
+    return end <= Y.getState(this.#doc.store, client);
   }
 
   /** The next piece of what a peer with this state vector lacks. */

@@ -6,13 +6,11 @@ const TURN_BYTES = 256 * 1024;
 /** More authors in one update than any document has: Yjs walks through all of them at every change. */
 const MAX_CLIENTS = 100_000;
 
-/** How far an update extends: for each client id in it, the clock at which its last piece ends. */
-export type Reach = Map<number, number>;
-
 /** The structs of one client in an update: they follow each other. */
 export interface Block {
-  /** The clock at which they begin. */
+  /** The clock at which they begin, and at which the last that is no gap ends; 0 if all are gaps. */
   clock: number;
+  end: number;
   /** How many there are. */
   structs: number;
   /** Where their bytes begin. */
@@ -26,7 +24,6 @@ export interface Outline {
   blocks: Map<number, Block>;
   /** Where the deletions begin, in the bytes. */
   deletionsAt: number;
-  reach: Reach;
 }
 
 /** The outline of an update, as `outlineInSteps` has it, in one go. @throws {MalformedUpdateError} */
@@ -51,28 +48,27 @@ export function* outlineInSteps(
   const reader = new StructReader(update, { isOurs });
   let turnAt = TURN_BYTES;
   const blocks = new Map<number, Block>();
-  const reach: Reach = new Map();
   for (let left = reader.number(); left > 0; left--) {
     const structs = reader.number();
     const client = reader.number();
     let clock = reader.number();
     if (blocks.has(client)) throw new MalformedUpdateError("the update is not in order");
     if (blocks.size === MAX_CLIENTS && !isOurs) {
-      throw new MalformedUpdateError(`the update is by more than ${MAX_CLIENTS} clients`);
+      throw tooManyClients();
     }
-    blocks.set(client, { structs, clock, at: reader.at });
+    const block = { structs, clock, end: 0, at: reader.at };
+    blocks.set(client, block);
     for (let n = 0; n < structs; n++) {
       const { length, isSkip } = reader.struct(clock);
       clock += length;
-      if (!isSkip) extend(reach, client, clock);
+      if (!isSkip) block.end = clock;
       if (reader.at < turnAt) continue;
       turnAt = reader.at + TURN_BYTES;
       yield;
     }
   }
   const deletionsAt = reader.at;
-  for (const { client, clock, length } of readDeletions(reader)) {
-    extend(reach, client, clock + length);
+  for (const _ of readDeletions(reader, isOurs ? Infinity : MAX_CLIENTS)) {
     if (reader.at < turnAt) continue;
     turnAt = reader.at + TURN_BYTES;
     yield;
@@ -80,7 +76,7 @@ export function* outlineInSteps(
   if (!reader.isAtEnd) {
     throw new MalformedUpdateError("there are bytes after the end of the update");
   }
-  return { update, blocks, deletionsAt, reach };
+  return { update, blocks, deletionsAt };
 }
 
 /** A client's clocks, from one on. */
@@ -90,9 +86,17 @@ export interface Range {
   length: number;
 }
 
+/** A client's clocks, up to one. */
+export interface Extent {
+  client: number;
+  end: number;
+}
+
 /** What an update deletes. @throws {MalformedUpdateError} */
-export function* readDeletions(reader: StructReader): Iterable<Range> {
-  for (let clients = reader.number(); clients > 0; clients--) {
+export function* readDeletions(reader: StructReader, maxClients = Infinity): Iterable<Range> {
+  let clients = reader.number();
+  if (clients > maxClients) throw tooManyClients();
+  for (; clients > 0; clients--) {
     const client = reader.number();
     for (let ranges = reader.number(); ranges > 0; ranges--) {
       const clock = reader.number();
@@ -101,6 +105,15 @@ export function* readDeletions(reader: StructReader): Iterable<Range> {
   }
 }
 
-function extend(reach: Reach, client: number, end: number): void {
-  if (end > (reach.get(client) ?? 0)) reach.set(client, end);
+/** How far an update extends: up to which clock it inserts or deletes something of a client. */
+export function* extents({ update, blocks, deletionsAt }: Outline): Iterable<Extent> {
+  for (const [client, { end }] of blocks) if (end > 0) yield { client, end };
+  const reader = new StructReader(update, { at: deletionsAt, isOurs: true });
+  for (const { client, clock, length } of readDeletions(reader)) {
+    yield { client, end: clock + length };
+  }
+}
+
+function tooManyClients(): MalformedUpdateError {
+  return new MalformedUpdateError(`the update is about more than ${MAX_CLIENTS} clients`);
 }

@@ -16,7 +16,7 @@ import type { Announcer } from "./announcer.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
 import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
-import { isEmpty, PoisonedError, readStateVector } from "./document.ts";
+import { checkStateVector, isEmpty, PoisonedError } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
 import { awarenessFrame, BadFrameError, type Frame, readFrame } from "./frames.ts";
 import { Member } from "./member.ts";
@@ -39,10 +39,13 @@ const SILENCE_MS = 20_000;
 /** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
 const CAST_OUT_MS = 1_000;
 const FULL = "The document is as large as one may be.";
+const TOO_MUCH = "More is waiting on your behalf than can be kept. Come back, and send it again.";
 const NO_ACCESS = "you have no access any more";
 
 /** One connection's place in a room. */
 export interface Seat {
+  /** Bytes that the room keeps on behalf of the peer: what it sent and waits, and what it is owed. */
+  readonly held: number;
   /** Takes a frame from the peer. */
   receive(frame: Uint8Array): void;
   /**
@@ -65,6 +68,8 @@ export interface RoomOptions {
   presence: PresenceRules;
   /** The most bytes of its document, as it is stored; over that it takes no more. */
   maxBytes: number;
+  /** The most bytes that are kept on behalf of one peer; over that it is closed. */
+  maxHeldBytes: number;
   tally: Tally;
   /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
   portion?: number;
@@ -86,6 +91,7 @@ export class Room {
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #maxBytes: number;
+  readonly #maxHeldBytes: number;
   readonly #tally: Tally;
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
@@ -102,8 +108,19 @@ export class Room {
   #closed = false;
 
   constructor(
-    { name, store, clock, announcer, presence, maxBytes, tally, portion, onIdle, onDamage }:
-      RoomOptions,
+    {
+      name,
+      store,
+      clock,
+      announcer,
+      presence,
+      maxBytes,
+      maxHeldBytes,
+      tally,
+      portion,
+      onIdle,
+      onDamage,
+    }: RoomOptions,
   ) {
     this.name = name;
     this.#store = store;
@@ -111,6 +128,7 @@ export class Room {
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
     this.#maxBytes = maxBytes;
+    this.#maxHeldBytes = maxHeldBytes;
     this.#tally = tally;
     this.#broadcast = new Broadcast({
       clock,
@@ -156,6 +174,9 @@ export class Room {
     this.#members.add(member);
     this.#enqueue({ type: "joined", member });
     return {
+      get held() {
+        return member.held;
+      },
       receive: (frame) => this.#receive(member, frame),
       become: (role, premise) => {
         member.premise = premise ?? null;
@@ -240,7 +261,7 @@ export class Room {
   #accept(member: Member, frame: Frame): void {
     switch (frame.type) {
       case "step1": {
-        readStateVector(frame.stateVector); // throws, if it cannot be read
+        checkStateVector(frame.stateVector);
         const isKnown = member.question !== null;
         member.question = frame.stateVector;
         return isKnown ? undefined : this.#enqueue({ type: "step1", member });
@@ -248,12 +269,14 @@ export class Room {
       case "step2":
       case "update": {
         const { update } = frame;
-        const read = this.#stored.portion.isLarge(update) ? null : this.#sliced(outline(update));
+        const isLarge = this.#stored.portion.isLarge(update);
+        const read = isLarge ? null : this.#sliced(outline(update));
         const whole = frame.type === "step2";
         return this.#take({
           type: "update",
           member,
           update,
+          isLarge,
           whole,
           read,
           slice: null,
@@ -273,12 +296,16 @@ export class Room {
   }
 
   #take(update: Update): void {
-    if (update.read === null || this.#isAllowed(update)) this.#enqueue(update);
+    if (update.read !== null && !this.#isAllowed(update)) return;
+    this.#enqueue(update);
+    if (update.member.held > this.#maxHeldBytes) {
+      this.#expel(update.member, TOO_MUCH, Close.TRY_AGAIN);
+    }
   }
 
   #sliced(outline: Outline): Update["read"] {
     const slices = new Slices(outline, (deletion) => this.#stored.document.deletion(deletion));
-    return { reach: outline.reach, slices };
+    return { outline, slices };
   }
 
   #enqueue(arrival: Arrival): void {
@@ -304,7 +331,7 @@ export class Room {
         const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
-        for (const arrival of batch) if (arrival.type !== "changed") this.#answer(arrival);
+        for (const arrival of batch) if (arrival.type !== "changed") await this.#answer(arrival);
         this.#broadcast.pumpIfDue();
         await this.#stored.compactIfDue(() => this.#tellIfIdle());
       }
@@ -357,7 +384,8 @@ export class Room {
   #refuse({ member, update, read, whole }: Update): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
     this.#tally.refusedUpdates++;
-    member.noteGap(read!.reach);
+    member.beginGap(true);
+    this.#enqueue({ type: "refused", member, outline: read!.outline });
     const outcome = member.rights.refuse(this.#clock.uptime());
     const { mayWrite } = member.rights;
     if (mayWrite) this.#tally.limits.add("documentBytes");
@@ -526,7 +554,7 @@ export class Room {
   }
 
   /** Answers what came with a batch, now that the batch is durable. */
-  #answer(arrival: Exclude<Arrival, { type: "changed" }>): void {
+  #answer(arrival: Exclude<Arrival, { type: "changed" }>): void | Promise<void> {
     const { member } = arrival;
     if (!this.#members.has(member)) return;
     switch (arrival.type) {
@@ -534,6 +562,8 @@ export class Room {
         // Without this, what the peer wrote offline would never come up. A reader's may not.
         member.ask(() => this.#stored.document);
         return this.#presence.greetSoon(member);
+      case "refused":
+        return this.#noteGap(member, arrival.outline);
       case "castOut":
         return this.#expel(member, NO_ACCESS, Close.FORBIDDEN);
       case "step1":
@@ -547,15 +577,21 @@ export class Room {
     }
   }
 
-  #answerUpdate({ member, read, isTorn, whole }: Update): void {
-    const { slices, reach } = read!;
+  #answerUpdate({ member, read, isTorn, whole }: Update): void | Promise<void> {
+    const { slices, outline } = read!;
     if (!slices.done) return;
-    if (isTorn && !this.#stored.document.covers(reach)) {
-      member.noteGap(reach);
-      this.#askToFill(member);
-    } else if (whole) {
-      member.noteWhole(this.#stored.document);
-    }
+    if (!isTorn) return whole ? member.noteWhole(this.#stored.document) : undefined;
+    member.beginGap(false);
+    return this.#noteGap(member, outline, whole);
+  }
+
+  /** Finds out what of an update that was not taken whole is missing. */
+  async #noteGap(member: Member, outline: Outline, whole = false): Promise<void> {
+    const { document } = this.#stored;
+    const isKept = await inTurns(this.#clock, member.readGapInSteps(document, outline));
+    if (!isKept) return this.#expel(member, TOO_MUCH, Close.TRY_AGAIN);
+    if (whole) member.noteWhole(document);
+    this.#askToFill(member);
   }
 
   #askToFill(member: Member): void {

@@ -28,7 +28,7 @@ export interface RoomsOptions {
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
   presence: PresenceRules;
-  limits: Pick<Limits, "rooms" | "documentBytes" | "memoryBytes">;
+  limits: Pick<Limits, "rooms" | "documentBytes" | "heldBytes" | "memoryBytes">;
   /** Bytes of memory of the process. Default: what Deno says. */
   memory?: () => number;
   /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
@@ -132,6 +132,7 @@ export class Rooms {
       clock,
       presence,
       maxBytes: limits.documentBytes,
+      maxHeldBytes: limits.heldBytes,
       tally,
       portion,
       announcer: this.#announcer,
@@ -210,5 +211,11 @@ function noPlace(limit: keyof Limits): Refusal {
 function turnAway(peer: Peer, code: number, reason: string): Seat {
   peer.close(code, reason);
   const nothing = () => {};
-  return { receive: nothing, become: nothing, expel: nothing, leave: () => Promise.resolve() };
+  return {
+    held: 0,
+    receive: nothing,
+    become: nothing,
+    expel: nothing,
+    leave: () => Promise.resolve(),
+  };
 }

@@ -30,6 +30,7 @@ function world() {
   const told: string[] = [];
   const come = (did: string, name = did) => {
     const seat: Seat = {
+      held: 0,
       receive: () => {},
       leave: () => Promise.resolve(),
       become: (role) => void told.push(`${name} ${role}`),

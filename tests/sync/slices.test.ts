@@ -4,7 +4,7 @@ import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
 import { inParts } from "../../src/sync/deletion.ts";
 import { Document } from "../../src/sync/document.ts";
-import { outline } from "../../src/sync/outline.ts";
+import { extents, outline } from "../../src/sync/outline.ts";
 import { Slices } from "../../src/sync/slices.ts";
 import { MalformedUpdateError } from "../../src/sync/struct_reader.ts";
 import { MalformedNumberError } from "../../src/sync/varint.ts";
@@ -87,7 +87,10 @@ Deno.test("R18: an update is read as Yjs reads it: what cannot be read, and how 
     const update = chance.once(2) ? real : damaged(real, chance);
     const expected = readByYjs(update);
     try {
-      const { reach } = outline(update);
+      const reach = new Map<number, number>();
+      for (const { client, end } of extents(outline(update))) {
+        reach.set(client, Math.max(end, reach.get(client) ?? 0));
+      }
       assert(expected !== null, `Yjs cannot read ${update.toHex()}`);
       assertEquals(new Map([...reach].sort()), new Map([...expected].sort()), update.toHex());
       seen.good++;
