@@ -19,8 +19,8 @@ export class ReplayGuard {
    * @throws {Refusal} JwtReplayed, 401, when the token was spent before, here or on another machine
    * with the same store.
    */
-  async spend({ iss, exp, jti }: ServiceClaims): Promise<void> {
-    const key = ["jti", iss, digest(jti)];
+  async spend({ iss, exp, nonce }: ServiceClaims): Promise<void> {
+    const key = ["jti", iss, digest(nonce)];
     // Past `exp`, so that a clock that steps back does not open a spent token again.
     const deadline = exp * 1000 + CLOCK_LEEWAY;
     if (await this.#claim(key, null, deadline)) return;

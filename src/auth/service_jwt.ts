@@ -23,8 +23,8 @@ export interface ServiceClaims {
   iss: string;
   /** The end of the token's life, in seconds since the Unix epoch. */
   exp: number;
-  /** The token's nonce: unique for this `iss`. */
-  jti: string;
+  /** What tells the token from every other of this `iss`: its `jti`, or without one all that is signed. */
+  nonce: string;
 }
 
 /**
@@ -43,53 +43,75 @@ type Payload = Record<string, unknown>;
  * that costs no look-up, in a fixed order. The signature is the caller's to check.
  *
  * @throws {Refusal} 401: BadJwt, BadJwtType, JwtExpired, BadJwtLifetime, BadJwtAudience,
- * BadJwtLexiconMethod or BadJwtIss; the first that applies, in that order.
+ * BadJwtLexiconMethod or BadJwtIss, the first that applies, in that order; then BadJwt for a `kid`.
  */
 export function readServiceJwt(token: string, expected: ExpectedToken): ServiceClaims {
-  const { payload } = readJwtParts(token);
+  const { header, payload } = readJwtParts(token);
   const times = readTimes(payload);
-  const jti = readNonce(payload);
+  const nonce = readNonce(payload, token);
   checkTimes(times, expected);
   checkAudience(payload.aud, expected.audiences);
   checkMethod(payload.lxm, expected.method);
-  return { iss: readIssuer(payload.iss, expected.allowLocalDids), exp: times.exp, jti };
+  const iss = readIssuer(payload.iss, expected.allowLocalDids);
+  checkKeyId(header.kid, iss);
+  return { iss, exp: times.exp, nonce };
 }
 
 interface Times {
   exp: number;
-  iat: number;
-  nbf: number;
+  iat?: number;
+  nbf?: number;
 }
 
 /** Safe integers only: `1e999` parses to Infinity, and then a token never ends. */
-function readTimes({ exp, iat, nbf = iat }: Payload): Times {
-  if (!Number.isSafeInteger(exp) || !Number.isSafeInteger(iat) || !Number.isSafeInteger(nbf)) {
+function readTimes({ exp, iat, nbf }: Payload): Times {
+  const isTime = Number.isSafeInteger;
+  if (!isTime(exp) || (iat !== undefined && !isTime(iat)) || (nbf !== undefined && !isTime(nbf))) {
     throw badJwt(
-      'The token needs "exp" and "iat" as whole seconds, and "nbf" too where it has one.',
+      'The token needs "exp" as whole seconds, and "iat" and "nbf" too where it has them.',
     );
   }
   return { exp, iat, nbf } as Times;
 }
 
-function readNonce({ jti }: Payload): string {
+/**
+ * Some PDSs set no `jti`. What is signed tells tokens apart as well: unlike a signature it has one
+ * spelling, and it is longer than any `jti`, so that the two never meet.
+ */
+function readNonce({ jti }: Payload, token: string): string {
+  if (jti === undefined) return token.slice(0, token.lastIndexOf("."));
   if (typeof jti !== "string" || jti.length < JTI_LENGTH.min || jti.length > JTI_LENGTH.max) {
-    throw badJwt('The token needs a "jti": a string of 8 to 128 characters, new for each token.');
+    throw badJwt('The token\'s "jti" must be a string of 8 to 128 characters, new for each token.');
   }
   return jti;
 }
 
+/** `exp` has no leeway: behind a slow clock a token is only shorter, and a stolen one is never longer. */
 function checkTimes({ exp, iat, nbf }: Times, { now, maxLifetime }: ExpectedToken): void {
-  if (now >= exp * 1000) {
-    throw new Refusal("JwtExpired", 401, "The token has expired. Get a new one.");
-  }
-  if (Math.max(iat, nbf) * 1000 > now + CLOCK_LEEWAY) {
-    throw badLifetime("The token is from the future. Is the clock of its issuer right?");
-  }
-  if (exp <= iat || (exp - iat) * 1000 > maxLifetime) {
-    throw badLifetime(
-      `The token's "exp" must be 1 to ${maxLifetime / 1000} seconds after its "iat".`,
+  const age = now - exp * 1000;
+  if (age >= 0) {
+    throw new Refusal(
+      "JwtExpired",
+      401,
+      `The token expired ${seconds(age)} ago. If it is new, the clock of its issuer may be wrong.`,
     );
   }
+  const start = Math.max(iat ?? -Infinity, nbf ?? -Infinity);
+  if (start * 1000 > now + CLOCK_LEEWAY) {
+    const ahead = seconds(start * 1000 - now);
+    throw badLifetime(
+      `The token's "iat" or "nbf" is ${ahead} ahead. The clock of its issuer may be wrong.`,
+    );
+  }
+  const lifetime = exp * 1000 - (iat === undefined ? now : iat * 1000);
+  if (lifetime <= 0 || lifetime > maxLifetime) {
+    const from = iat === undefined ? "from now" : 'after its "iat"';
+    throw badLifetime(`The token's "exp" must be 1 to ${maxLifetime / 1000} seconds ${from}.`);
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(1, Math.floor(ms / 1000))} s`;
 }
 
 function badLifetime(message: string): Refusal {
@@ -113,6 +135,12 @@ function checkMethod(lxm: unknown, method: string): void {
     401,
     `The token is for another method. Its "lxm" must be ${method}.`,
   );
+}
+
+/** Other keys of a DID document sign for labelers and feed generators. */
+function checkKeyId(kid: unknown, iss: string): void {
+  if (kid === undefined || kid === "#atproto" || kid === `${iss}#atproto`) return;
+  throw badJwt('The token\'s "kid" must be #atproto, or absent.');
 }
 
 function readIssuer(iss: unknown, allowLocalDids: boolean): string {

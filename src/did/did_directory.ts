@@ -2,6 +2,7 @@ import "../web/deno_2_5.ts";
 import type { DidDocument, DidPlcResolver, DidWebResolver, Fetch } from "@atproto/identity";
 import { boundedFetch } from "../web/bounded_fetch.ts";
 import { LookupFailure, unusable } from "../web/lookup_failure.ts";
+import { readDidDocument } from "./did_document.ts";
 import { DOCUMENT_BOUNDS } from "./document_bounds.ts";
 import { webFetch } from "./did_web.ts";
 
@@ -49,14 +50,11 @@ export function didDirectory(options: DidDirectoryOptions): DidDirectory {
     async lookUp(did) {
       resolvers ??= await load();
       const resolver = did.startsWith("did:web:") ? resolvers.web : resolvers.plc;
-      try {
-        return await resolver.resolveNoCache(did);
-      } catch (error) {
-        // What is left is upstream's: not JSON, not a DID document, or the document of another DID.
-        if (error instanceof LookupFailure) throw error;
-        const host = did.startsWith("did:web:") ? did.slice("did:web:".length) : plcHost;
-        throw unusable(host, `it is not a valid DID document of ${did}`, error);
-      }
+      const host = did.startsWith("did:web:") ? did.slice("did:web:".length) : plcHost;
+      const value = await resolver.resolveNoCheck(did).catch((error) => {
+        throw error instanceof LookupFailure ? error : unusable(host, "it is not JSON", error);
+      });
+      return value === null ? null : readDidDocument(did, value, host);
     },
   };
 }

@@ -18,6 +18,14 @@ export class LookupFailure extends Refusal {
   }
 }
 
+/** There was an answer, and it is not the document of the DID. To ask again would bring the same. */
+export class BadDocument extends LookupFailure {
+  constructor(host: string, did: string) {
+    const message = `The answer of ${host} can't be used: it is not a DID document of ${did}.`;
+    super("UpstreamFailure", message, { unreachable: false });
+  }
+}
+
 /** The host gave no answer: no route, no name, no valid certificate, or a 5xx. */
 export function unreachable(host: string, cause: unknown): LookupFailure {
   const message = `${host} can't be reached. Try again.`;

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { readServiceJwt } from "../../src/auth/service_jwt.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { assertRefused } from "./assert_refused.ts";
@@ -43,7 +43,7 @@ function assertAllRead(changes: Json[]) {
 
 Deno.test("A3: only three parts of strict base64url and a signature of 86 characters are read", async () => {
   const good = forgeToken(claims);
-  assertEquals(read(good), { iss: plcDid("alice"), exp: now + 60, jti: String(claims.jti) });
+  assertEquals(read(good), { iss: plcDid("alice"), exp: now + 60, nonce: String(claims.jti) });
   const [head, payload, signature] = good.split(".") as [string, string, string];
   const der = encodePart(new Uint8Array(71).fill(48));
   const bad = {
@@ -107,21 +107,22 @@ Deno.test("A5: typ is JWT in any case, or absent", async () => {
   }
 });
 
-Deno.test("A6: exp, iat and a present nbf are safe integers, jti is a string of 8 to 128", async () => {
+Deno.test("A6: exp is a safe integer, as are a present iat and nbf, and a present jti is a string of 8 to 128", async () => {
   assertAllRead([{ jti: "a".repeat(8) }, { jti: "a".repeat(128) }, { nbf: now }]);
+  assertAllRead([{ iat: undefined }, { jti: undefined }, { iat: undefined, jti: undefined }]);
   await assertAllRefused("BadJwt", [
     { exp: undefined },
     { exp: `${now + 60}` },
     { exp: now + 60.5 },
     { exp: 2 ** 53 },
     { exp: null },
-    { iat: undefined },
+    { iat: null },
     { iat: -(2 ** 53) },
     { iat: [now] },
     { nbf: null },
     { nbf: `${now}` },
     { nbf: 0.5 },
-    { jti: undefined },
+    { jti: null },
     { jti: "" },
     { jti: "a".repeat(7) },
     { jti: "a".repeat(129) },
@@ -135,6 +136,9 @@ Deno.test("A6: exp, iat and a present nbf are safe integers, jti is a string of 
 Deno.test("A7: a token is refused with JwtExpired from the second of its exp on", async () => {
   assertAllRead([{ exp: now + 1 }]);
   await assertAllRefused("JwtExpired", [{ exp: now }, { exp: now - 1 }, { exp: 0 }, { exp: -1 }]);
+  const late = () => read(forgeToken({ ...claims, exp: now - 61 }));
+  const { message } = await assertRefused(late, "JwtExpired");
+  assertMatch(message, /expired 61 s ago.*clock/);
 });
 
 Deno.test("A8: a token that is over 30 s ahead, or lives longer than the cap, is refused", async () => {
@@ -142,7 +146,11 @@ Deno.test("A8: a token that is over 30 s ahead, or lives longer than the cap, is
     { iat: now + 30, nbf: now + 30 },
     { iat: now - 240, exp: now + 60 },
     { iat: now, exp: now + 300 },
+    { iat: undefined, exp: now + 300 },
   ]);
+  const early = () => read(forgeToken({ ...claims, iat: now + 90, exp: now + 150 }));
+  const { message } = await assertRefused(early, "BadJwtLifetime");
+  assertMatch(message, /90 s ahead.*clock/);
   const year = 365 * 24 * 60 * 60;
   await assertAllRefused("BadJwtLifetime", [
     { iat: now + 31 },
@@ -154,6 +162,9 @@ Deno.test("A8: a token that is over 30 s ahead, or lives longer than the cap, is
     { iat: now, exp: Number.MAX_SAFE_INTEGER },
     { iat: now + 20, exp: now + 20 },
     { iat: now + 20, exp: now + 10 },
+    { iat: undefined, exp: now + 301 },
+    { iat: undefined, exp: Number.MAX_SAFE_INTEGER },
+    { iat: undefined, nbf: now + 31 },
   ]);
 });
 
@@ -245,6 +256,19 @@ Deno.test("A11: did:web:localhost may sign where local DIDs are allowed", async 
   for (const host of bad) {
     const token = forgeToken({ ...claims, iss: `did:web:${host}` });
     await assertRefused(() => read(token, true), "BadJwtIss", host);
+  }
+});
+
+Deno.test("A20: kid is #atproto, with or without the DID, or absent", async () => {
+  for (const kid of ["#atproto", `${claims.iss}#atproto`]) {
+    read(forgeToken(claims, { ...header, kid }));
+  }
+  const bad = ["", "atproto", "#atproto_labeler", `${plcDid("bob")}#atproto`, null, 0, [
+    "#atproto",
+  ]];
+  for (const kid of bad) {
+    const token = forgeToken(claims, { ...header, kid });
+    await assertRefused(() => read(token), "BadJwt", `kid ${kid}`);
   }
 });
 

@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertObjectMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { didDirectory } from "../../src/did/did_directory.ts";
 import { webFetch } from "../../src/did/did_web.ts";
 import type { WebInternals } from "../../src/web/guarded_fetch.ts";
@@ -304,16 +304,13 @@ Deno.test("F12: the PLC directory is held to the same limits", async () => {
   plc.answer(alice.did, () => Response.json({ message: "tombstone" }, { status: 410 }));
   assertEquals(await lookUp(), null);
   plc.publish(documentOf(alice));
-  assertEquals<unknown>(await lookUp(), documentOf(alice));
+  assertObjectMatch((await lookUp())!, documentOf(alice));
 
   const unusable: [string, () => Response][] = [
     ["larger than 48 KB", () => new Response(endless())],
-    ["not a valid DID document", () => new Response("<html>")],
-    ["not a valid DID document", () => Response.json({ ...documentOf(alice), id: plcDid("bob") })],
-    [
-      "not a valid DID document",
-      () => Response.json({ id: alice.did, verificationMethod: "none" }),
-    ],
+    ["not JSON", () => new Response("<html>")],
+    ["not a DID document", () => Response.json({ ...documentOf(alice), id: plcDid("bob") })],
+    ["not a DID document", () => Response.json([documentOf(alice)])],
     ["status 403", () => new Response(null, { status: 403 })],
   ];
   for (const [words, answer] of unusable) {
@@ -346,7 +343,7 @@ Deno.test("F13: did:web:localhost is looked up in development only", async () =>
   await assertFails(didDirectory(options).lookUp(did), "a plain host name");
   assertEquals(asked, []);
   const local = didDirectory({ ...options, allowLocalDids: true });
-  assertEquals<unknown>(await local.lookUp(did), { id: did });
+  assertEquals((await local.lookUp(did))?.id, did);
   await assertFails(local.lookUp("did:web:127.0.0.1"), "a plain host name");
   assertEquals(asked, ["/.well-known/did.json"]);
 });
