@@ -21,6 +21,8 @@ export interface Config {
   serviceDid: string | null;
   serviceId: string;
   nsidPrefix: NsidPrefix;
+  /** Deno Deploy runs it. */
+  onDeploy: boolean;
   /** Null for the platform's own KV. */
   kvPath: string | null;
   plcUrl: string;
@@ -95,6 +97,7 @@ export function readConfig(
     serviceDid: data.SERVICE_DID ?? data.DID ?? null,
     serviceId: data.SERVICE_ID,
     nsidPrefix: data.NSID_PREFIX as NsidPrefix,
+    onDeploy,
     kvPath: kvPath ?? (onDeploy ? null : "./data/tessera.sqlite3"),
     plcUrl: data.PLC_URL,
     corsOrigins: data.CORS_ORIGINS,

@@ -1,5 +1,7 @@
 import type { Config } from "./config.ts";
+import { systemClock } from "./clock.ts";
 import { createSyncService, type SyncService } from "./service.ts";
+import { listen } from "./transport/listener.ts";
 
 /**
  * How long goodbyes and last answers may be under way, in ms. A process that ends with bytes unread
@@ -20,28 +22,34 @@ export interface Running {
  * Listens, and serves. Several threads of one process may do so on one port: the system deals the
  * connections out, and the store makes them one service.
  * @param port 0 for any that is free.
- * @throws {StoreUnavailableError} and what `Deno.serve` throws
+ * @throws {StoreUnavailableError} and what `listen` throws
  */
 export async function run(config: Config, port: number): Promise<Running> {
-  const server = Deno.serve(
-    { port, hostname: config.hostname, reusePort: config.workers > 1, onListen: () => {} },
-    (request, info) => service.fetch(request, info),
-  );
+  const { hostname, limits, onDeploy, workers } = config;
+  const listener = await listen({
+    port,
+    hostname,
+    reusePort: workers > 1,
+    limits,
+    clock: systemClock,
+    service: () => service,
+  }, onDeploy);
   const { kvPath, serviceDid, publicUrl, ...rest } = config;
   const service = createSyncService({
     ...rest,
-    publicUrl: publicUrl ?? `http://localhost:${server.addr.port}`,
+    publicUrl: publicUrl ?? `http://localhost:${listener.port}`,
     serviceDid: serviceDid ?? undefined,
     kv: kvPath,
   });
   await service.ready;
   return {
     service,
-    port: server.addr.port,
+    port: listener.port,
     async stop() {
-      // And not `server.shutdown`, which closes sockets at once, with edits unread.
+      // Before the listener, which would close connections at once, with edits unread.
       await service.shutdown();
       await new Promise((done) => setTimeout(done, LAST_WORDS));
+      await listener.close();
     },
   };
 }

@@ -26,6 +26,7 @@ import { KvRoomStore } from "./store/kv/kv_room_store.ts";
 import { openKv } from "./store/kv/open_kv.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 import { Rooms } from "./sync/rooms.ts";
+import { denoTransport, type IncomingRequest, type Transport } from "./transport/transport.ts";
 
 const logger = getLogger(["tessera"]);
 
@@ -112,6 +113,8 @@ export interface SyncServiceConfig
 export interface SyncService {
   /** The handler for `Deno.serve`. */
   fetch(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  /** Answers a request of another listener, which may bring WebSockets of its own. */
+  handle(request: IncomingRequest, transport: Transport): Promise<Response>;
   /** Who the service is. */
   readonly face: Face;
   /** Resolves once the store is open. @throws {StoreUnavailableError} */
@@ -145,8 +148,13 @@ export function createSyncService(config: SyncServiceConfig): SyncService {
     face,
     ready,
     async fetch(request, info) {
+      const { answer, clock, pingTimeout } = await starting;
+      const transport = denoTransport(request, info, { clock, pingTimeout });
+      return await answer(exchange(request, transport, proxies));
+    },
+    async handle(request, transport) {
       const { answer } = await starting;
-      return await answer(exchange(request, peerOf(info), proxies));
+      return await answer(exchange(request, transport, proxies));
     },
     warm: async () => await (await starting).warm(),
     metrics: async () => await (await starting).metrics(),
@@ -216,7 +224,6 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     metrics,
     metricsToken: config.metricsToken ?? null,
-    pingTimeout: limits.pingTimeout,
     admission: new Admission(limits, clock),
     rates: {
       handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),
@@ -225,6 +232,8 @@ async function start(config: SyncServiceConfig, face: Face) {
 
   return {
     answer: createRoutes(parts),
+    clock,
+    pingTimeout: limits.pingTimeout,
     metrics,
     async warm() {
       await metrics();
@@ -291,9 +300,4 @@ function authenticatorOf(
 ): Authenticator {
   const authenticator = config.auth ?? byDocuments(documents, outside);
   return config.devToken ? devToken(config.devToken, authenticator) : authenticator;
-}
-
-function peerOf(info: Deno.ServeHandlerInfo | undefined): string {
-  const remote = info?.remoteAddr;
-  return remote !== undefined && "hostname" in remote ? remote.hostname : "unknown";
 }

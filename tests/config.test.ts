@@ -14,6 +14,7 @@ Deno.test("C1: with nothing set everything has its default", () => {
     serviceDid: null,
     serviceId: "roomy_syncserver",
     nsidPrefix: "chat.roomy.v0.sync",
+    onDeploy: false,
     kvPath: "./data/tessera.sqlite3",
     plcUrl: "https://plc.directory",
     corsOrigins: "*",

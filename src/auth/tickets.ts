@@ -66,13 +66,15 @@ export class Tickets {
 
   /**
    * Redeems a ticket: at most one caller ever gets its grant.
+   * @param check Throws if the grant is of no use to the caller; then the ticket is not spent.
    * @throws {Refusal} InvalidTicket: it is unknown, used or expired
    */
-  async redeem(ticket: string): Promise<Grant> {
+  async redeem(ticket: string, check: (grant: Grant) => void = () => {}): Promise<Grant> {
     if (!TICKET_SHAPE.test(ticket)) throw noTicket(ticket);
     const key = ticketKey(ticket);
     const entry = await this.kv.get<StoredGrant>(key);
-    if (entry.value === null) throw noTicket(ticket);
+    if (entry.value === null || this.#isOver(entry.value)) throw noTicket(ticket);
+    check(entry.value.grant);
     const sets = [{ key, value: undefined }];
     const taken = await this.#commits.commit({ subject: ticket, checks: [entry], sets, bytes: 0 });
     if (taken === null || this.#isOver(entry.value)) throw noTicket(ticket);

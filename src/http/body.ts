@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
+import type { IncomingRequest } from "../transport/transport.ts";
 
 /** Our largest input is a room's name and a DID; 16 KiB is far beyond that, even if all of it is escaped. */
 const MAX_BYTES = 16 * 1024;
@@ -14,7 +15,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * Reads a JSON body.
  * @throws {Refusal} PayloadTooLarge, RequestTimeout, InvalidRequest
  */
-export async function readJson(request: Request, clock: Clock): Promise<unknown> {
+export async function readJson(request: IncomingRequest, clock: Clock): Promise<unknown> {
   if (Number(request.headers.get("content-length")) > MAX_BYTES) throw tooLarge();
   const bytes = await readBytes(request, clock);
   if (bytes.length === 0) throw notJson("it is empty");
@@ -25,7 +26,7 @@ export async function readJson(request: Request, clock: Clock): Promise<unknown>
   }
 }
 
-async function readBytes({ body }: Request, clock: Clock): Promise<Uint8Array> {
+async function readBytes({ body }: IncomingRequest, clock: Clock): Promise<Uint8Array> {
   const reader = body?.getReader();
   let isLate = false;
   const cancel = clock.after(DEADLINE_MS, () => {

@@ -27,6 +27,7 @@ export async function inTime(
   const late = new Promise<never>((_, reject) => {
     cancel = clock.after(DEADLINE, () => {
       exchange.isOver = true;
+      exchange.onOver();
       reject(noAnswer());
     });
   });

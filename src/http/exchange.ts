@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Proxies } from "../limits/proxies.ts";
+import type { IncomingRequest, Transport } from "../transport/transport.ts";
 
 /** A request, and who sent it. */
 export interface Exchange {
-  request: Request;
+  request: IncomingRequest;
+  /** Makes it a WebSocket, if it can become one. */
+  upgrade: Transport["upgrade"];
   /** What is asked for; {@linkcode NOWHERE} if that cannot be read. */
   url: URL;
   /** The network address of the other side. */
@@ -14,6 +17,8 @@ export interface Exchange {
   found: { did?: string; room?: string; error?: string };
   /** It was answered already, since it took too long: no socket may be opened any more. */
   isOver: boolean;
+  /** Called when that happens. */
+  onOver(): void;
 }
 
 /** The URL of a request whose target or `Host` is malformed. Nothing is served there. */
@@ -23,18 +28,24 @@ export const NOWHERE: URL = new URL("malformed:");
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 /** Reads a request. Never throws, so that a malformed request is counted and logged as any other. */
-export function exchange(request: Request, peer: string, proxies: Proxies): Exchange {
+export function exchange(
+  request: IncomingRequest,
+  { address, upgrade }: Transport,
+  proxies: Proxies,
+): Exchange {
   return {
     request,
+    upgrade,
     url: urlOf(request),
-    address: proxies.addressOf(peer, request.headers),
+    address: proxies.addressOf(address, request.headers),
     id: randomBytes(9).toString("base64url"),
     found: {},
     isOver: false,
+    onOver: () => {},
   };
 }
 
-function urlOf(request: Request): URL {
+function urlOf(request: IncomingRequest): URL {
   // Deno puts the header into the URL as it is, and `Host: a/b` would change the path.
   if (!HOST.test(request.headers.get("host") ?? "")) return NOWHERE;
   try {

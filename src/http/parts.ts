@@ -48,8 +48,6 @@ export interface Parts {
   metricsToken: string | null;
   /** The number of requests that are answered. */
   admission: Admission;
-  /** A socket that answers no ping for so long is gone, in ms. */
-  pingTimeout: number;
   /** How often one may ask. */
   rates: { handshakesPerDid: RateLimit };
 }

@@ -4,6 +4,7 @@ import { Refusal } from "../refusal.ts";
 import { json } from "./answers.ts";
 import { readJson } from "./body.ts";
 import { lexicons } from "./lexicons.ts";
+import type { IncomingRequest } from "../transport/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Parts } from "./parts.ts";
 
@@ -91,7 +92,7 @@ async function didOrNothing(did: unknown): Promise<string | undefined> {
 }
 
 /** The token of `Authorization: Bearer`: https://www.rfc-editor.org/rfc/rfc6750#section-2.1. */
-export function bearerToken(request: Request): string | null {
+export function bearerToken(request: IncomingRequest): string | null {
   const match = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "");
   return match?.[1] ?? null;
 }

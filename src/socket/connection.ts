@@ -3,6 +3,7 @@ import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Inflow } from "../limits/inflow.ts";
 import type { Tally } from "../observe/tally.ts";
+import type { Socket, SocketEvents } from "../transport/socket.ts";
 import { begin, type End } from "../observe/trace.ts";
 import { Close } from "../sync/close.ts";
 import type { Peer } from "../sync/peer.ts";
@@ -12,11 +13,13 @@ import { levelOf } from "../store/errors.ts";
 const logger = getLogger(["tessera", "socket"]);
 
 /**
- * A line that gets a frame after it was told to close is cut by Deno before its client has read why. So
- * what is on its way is let run out: so often at most, for so long, in ms.
+ * A peer that has not taken so many bytes yet is not read from, until it has taken them all: what it sends
+ * would be answered. A room stops at half of that, so that a peer that loads a large document is heard.
  */
-const HUSH_ROUNDS = 5;
-const HUSH_MS = 50;
+const FULL_BYTES = 2 * 1024 * 1024;
+
+/** Close codes that are counted by themselves: clients may send any. */
+const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
 
 /** What was settled before the socket opened. */
 export interface Admission {
@@ -35,139 +38,139 @@ export interface ConnectionOptions {
   inflow: Inflow;
   clock: Clock;
   tally: Tally;
+  /** Called when the handshake is complete. Returns the connection's place in its room. */
+  onOpen(connection: Connection): Seat;
+  /** Called once, when the socket has ended; `left` resolves once nothing that came from it waits any more. */
+  onClose(connection: Connection, left: Promise<void>): void;
 }
 
 /** One socket, as a peer of its room. Ten thousand of these may be open: they hold no more than they need. */
-export class Connection implements Peer {
+export class Connection implements Peer, SocketEvents {
   readonly did: string;
   readonly role: Role;
-  readonly provisional: boolean;
   readonly room: string;
   readonly address: string;
   readonly #id: string;
   readonly #openedAt: number;
   /** How much has come and gone: messages, and bytes. */
   readonly #flow = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0 };
-  /** Why it was closed, if we closed it. */
-  #reason: string | undefined;
-  /** When it last sent something. */
-  #heardAt = -Infinity;
-  #closing = false;
-  readonly #socket: WebSocket;
-  readonly #inflow: Inflow;
-  readonly #clock: Clock;
-  readonly #tally: Tally;
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  /** Why it was closed, if we closed it, or what came broke the protocol. */
+  #ending: { code: number; reason: string } | null = null;
+  #hasSpoken = false;
+  #isTooFast = false;
+  #isFull = false;
   #seat: Seat | null = null;
   /** From the handshake till it is sent something, which is when its room is loaded. */
   #joining: End | null;
 
   constructor(
-    socket: WebSocket,
+    socket: Socket,
     { did, room, role, address, id }: Admission,
-    { provisional, inflow, clock, tally }: ConnectionOptions,
+    options: ConnectionOptions,
   ) {
     this.did = did;
     this.role = role;
     this.room = room;
     this.address = address;
     this.#id = id;
-    this.#openedAt = clock.uptime();
-    this.provisional = provisional;
+    this.#openedAt = options.clock.uptime();
     this.#socket = socket;
-    this.#inflow = inflow;
-    this.#clock = clock;
-    this.#tally = tally;
+    this.#options = options;
     this.#joining = begin("join", { "tessera.room": room, "tessera.did": did });
   }
 
-  get buffered(): number {
-    return this.#socket.bufferedAmount;
+  get provisional(): boolean {
+    return this.#options.provisional;
   }
 
-  send(frame: Uint8Array): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#tally.sent++;
-    this.#tally.sentBytes += frame.length;
-    this.#flow.sent++;
-    this.#flow.sentBytes += frame.length;
-    this.#socket.send(frame as Uint8Array<ArrayBuffer>);
-    if (this.#joining !== null) this.#endJoining();
+  get buffered(): number {
+    return this.#socket.buffered;
   }
 
   get hasSpoken(): boolean {
-    return this.#heardAt > -Infinity;
+    return this.#hasSpoken;
   }
 
-  /** Takes nothing more, and closes when no more comes, or soon. */
+  send(frame: Uint8Array): void {
+    if (this.#ending !== null) return;
+    const { tally } = this.#options;
+    tally.sent++;
+    tally.sentBytes += frame.length;
+    this.#flow.sent++;
+    this.#flow.sentBytes += frame.length;
+    this.#socket.send(frame);
+    if (this.#joining !== null) this.#endJoining();
+    if (this.#isFull || this.#socket.buffered <= FULL_BYTES) return;
+    this.#isFull = true;
+    this.#socket.pause();
+  }
+
+  /** Takes nothing more, and closes. */
   close(code: number, reason: string): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#reason = reason;
-    this.#closeInQuiet(code, reason, HUSH_ROUNDS);
-  }
-
-  #closeInQuiet(code: number, reason: string, rounds: number): void {
-    const quiet = this.#clock.uptime() - this.#heardAt;
-    if (quiet >= HUSH_MS || rounds === 0) return this.#socket.close(code, reason);
-    this.#clock.after(HUSH_MS - quiet, () => this.#closeInQuiet(code, reason, rounds - 1));
-  }
-
-  /** It has its place in the room, and hands over what arrives from now on. */
-  sit(seat: Seat): void {
-    this.#seat = seat;
-    this.#socket.onmessage = ({ data }) => this.#receive(data);
-  }
-
-  #endJoining(error?: string): void {
-    this.#joining?.(error);
-    this.#joining = null;
-  }
-
-  /** One event for each connection, when it has ended. */
-  note(code: number): void {
-    this.#endJoining(`closed with ${code}`);
-    logger.info("{did} was in {room} for {took} ms: {code}", {
-      did: this.did,
-      room: this.room,
-      role: this.role,
-      took: Math.round(this.#clock.uptime() - this.#openedAt),
-      code,
-      ...this.#reason !== undefined && { reason: this.#reason },
-      ...this.#flow,
-      address: this.address,
-      request: this.#id,
-    });
-  }
-
-  /** The socket is gone. Resolves once nothing that came from it waits any more. */
-  async leave(): Promise<void> {
-    await this.#seat?.leave();
+    if (this.#ending !== null) return;
+    this.#ending = { code, reason };
+    this.#socket.close(code, reason);
+    this.#isFull = false;
+    this.#readOn(); // or the answer to the close would never be read
   }
 
   /** Closes the socket, and leaves the room at once. */
   expel(code: number, reason: string): void {
     this.close(code, reason);
-    this.leave();
+    this.#seat?.leave();
   }
 
-  #receive(data: string | ArrayBuffer): void {
-    this.#heardAt = this.#clock.uptime();
-    if (this.#closing) return;
+  opened(): void {
+    this.#options.tally.opened++;
+    this.#seat = this.#options.onOpen(this);
+  }
+
+  arrived(frames: number, bytes: number): void {
+    const { inflow, clock, tally } = this.#options;
+    const excess = inflow.take(frames, bytes, clock.uptime());
+    if (excess === null) return;
+    if (!this.#socket.canPause) {
+      tally.limits.add(excess.limit);
+      return this.expel(Close.SLOW_DOWN, excess.reason);
+    }
+    if (this.#isTooFast) return; // what was read already when it was paused
+    tally.limits.add(excess.limit);
+    this.#isTooFast = true;
+    this.#socket.pause();
+    clock.after(excess.wait, () => {
+      this.#isTooFast = false;
+      this.#readOn();
+    });
+  }
+
+  control(): void {
+    const { inflow, clock, tally } = this.#options;
+    const excess = inflow.takeControl(clock.uptime());
+    if (excess === null || this.#ending !== null) return;
+    tally.limits.add(excess.limit);
+    this.expel(Close.SLOW_DOWN, excess.reason);
+  }
+
+  message(data: Uint8Array | string): void {
+    this.#hasSpoken = true;
+    if (this.#ending !== null || this.#seat === null) return;
     if (typeof data === "string") {
       return this.expel(Close.BAD_FRAME, "text frames are not in the protocol");
     }
-    const frame = new Uint8Array(data);
-    const excess = this.#inflow.take(frame, this.#heardAt);
+    const { inflow, tally } = this.#options;
+    const excess = inflow.tooLarge(data);
     if (excess !== null) {
-      this.#tally.limits.add(excess.limit);
-      return this.expel(excess.code, excess.reason);
+      tally.limits.add(excess.limit);
+      return this.expel(Close.TOO_BIG, excess.reason);
     }
-    this.#tally.received++;
-    this.#tally.receivedBytes += frame.length;
+    tally.received++;
+    tally.receivedBytes += data.length;
     this.#flow.received++;
-    this.#flow.receivedBytes += frame.length;
+    this.#flow.receivedBytes += data.length;
     try {
-      this.#seat!.receive(frame);
+      this.#seat.receive(data);
     } catch (error) {
       // Nobody foresaw this one. It may cost this connection, and no other.
       const { did, room } = this;
@@ -178,5 +181,49 @@ export class Connection implements Peer {
       });
       this.expel(Close.INTERNAL_ERROR, "something went wrong on our side");
     }
+  }
+
+  failed(code: number, reason: string): void {
+    if (code === Close.TOO_BIG) this.#options.tally.limits.add("messageBytes");
+    this.#ending ??= { code, reason };
+    this.#seat?.leave();
+  }
+
+  drained(): void {
+    this.#isFull = false;
+    this.#readOn();
+  }
+
+  closed(code: number): void {
+    this.#note(this.#ending?.code ?? code);
+    this.#options.onClose(this, this.#seat?.leave() ?? Promise.resolve());
+  }
+
+  #readOn(): void {
+    if (!this.#isFull && !this.#isTooFast) this.#socket.resume();
+  }
+
+  #endJoining(error?: string): void {
+    this.#joining?.(error);
+    this.#joining = null;
+  }
+
+  /** One event for each connection, when it has ended. */
+  #note(code: number): void {
+    const { tally, clock } = this.#options;
+    this.#endJoining(`closed with ${code}`);
+    if (this.#seat === null) return; // it never opened
+    tally.closed.add(ours.has(code) ? String(code) : "other");
+    logger.info("{did} was in {room} for {took} ms: {code}", {
+      did: this.did,
+      room: this.room,
+      role: this.role,
+      took: Math.round(clock.uptime() - this.#openedAt),
+      code,
+      ...this.#ending !== null && { reason: this.#ending.reason },
+      ...this.#flow,
+      address: this.address,
+      request: this.#id,
+    });
   }
 }

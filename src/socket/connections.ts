@@ -1,12 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { Limits } from "../limits/limits.ts";
 import { Inflow } from "../limits/inflow.ts";
-import { Occupancy } from "../limits/occupancy.ts";
+import { Occupancy, Place } from "../limits/occupancy.ts";
 import { networkOf } from "../limits/rate_limit.ts";
 import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import { Close } from "../sync/close.ts";
 import type { Rooms } from "../sync/rooms.ts";
+import type { Socket } from "../transport/socket.ts";
 import { type Admission, Connection } from "./connection.ts";
 import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
 
@@ -16,11 +17,11 @@ import { RoleKeeper, type RoleSource } from "./role_keeper.ts";
  */
 const SWEEP = 5_000;
 
-/** Close codes that are counted by themselves: clients may send any. */
-const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
-
 /** When to come back to where there is no place, in seconds. */
 const PLACE_RETRY = 10;
+
+/** The only key of the places in all. */
+const ALL = "";
 
 /** What connections depend on. */
 export interface ConnectionsOptions {
@@ -39,6 +40,7 @@ export class Connections {
   readonly #open = new Map<Connection, number>();
   readonly #options: ConnectionsOptions;
   readonly #roles: RoleKeeper;
+  readonly #all = new Occupancy();
   readonly #perAddress = new Occupancy();
   readonly #perDid = new Occupancy();
   readonly #perRoom = new Occupancy();
@@ -52,52 +54,61 @@ export class Connections {
     this.#roles = new RoleKeeper(options.roles, options.clock);
   }
 
-  /** @throws {Refusal} TooManyConnections: there is no place from this address, or in this room */
-  checkPlace(address: string, room: string): void {
+  /**
+   * Reserves a place for a socket that is still to open: work that follows may take time, in which others
+   * come. It is released when the socket ends, and whoever finds that it will not open must release it.
+   * @throws {Refusal} TooManyConnections: there is no place from this address, or in this room
+   */
+  reserve(address: string, room: string): Place {
     const { limits } = this.#options;
-    if (this.#open.size >= limits.connections) throw noPlace(503, "here", "connections");
+    const network = networkOf(address);
+    if (this.#all.of(ALL) >= limits.connections) throw noPlace(503, "here", "connections");
     if (this.#perRoom.of(room) >= limits.connectionsPerRoom) {
       throw noPlace(503, "in this room", "connectionsPerRoom");
     }
-    if (this.#perAddress.of(networkOf(address)) >= limits.connectionsPerAddress) {
+    if (this.#perAddress.of(network) >= limits.connectionsPerAddress) {
       throw noPlace(429, "from your address", "connectionsPerAddress");
     }
+    const place = new Place();
+    place.hold(this.#all, ALL);
+    place.hold(this.#perRoom, room);
+    place.hold(this.#perAddress, network);
+    return place;
   }
 
-  /** @throws {Refusal} TooManyConnections: there is no place for this DID */
-  checkPlaceOf(did: string): void {
-    if (this.#perDid.of(did) < this.#options.limits.connectionsPerDid) return;
-    throw noPlace(429, "of yours", "connectionsPerDid");
+  /** Reserves one of the DID's places as well. @throws {Refusal} TooManyConnections */
+  reserveFor(did: string, place: Place): void {
+    if (this.#perDid.of(did) >= this.#options.limits.connectionsPerDid) {
+      throw noPlace(429, "of yours", "connectionsPerDid");
+    }
+    place.hold(this.#perDid, did);
   }
 
   /** Takes a socket that is being upgraded, and seats it in its room once it is open. */
-  admit(socket: WebSocket, admission: Admission): void {
-    socket.binaryType = "arraybuffer";
+  admit(socket: Socket, place: Place, admission: Admission): void {
     const { clock, limits, tally, roles: { policy } } = this.#options;
+    let stopKeeping = () => {};
     const connection = new Connection(socket, admission, {
       provisional: policy.stateOf !== undefined,
       inflow: new Inflow(limits),
       clock,
       tally,
-    });
-    this.#enter(connection);
-    this.#stopSweeping ??= this.#sweep();
-    socket.onopen = () => {
-      tally.opened++;
-      const { did, room } = admission;
-      const seat = this.#options.rooms.join(room, connection);
-      const stopKeeping = this.#roles.keep(did, room, seat);
-      connection.sit(seat);
-      socket.onclose = ({ code }) => {
-        tally.closed.add(ours.has(code) ? String(code) : "other");
-        connection.note(code);
-        connection.leave().then(stopKeeping);
+      onOpen: (connection) => {
+        const { did, room } = connection;
+        const seat = this.#options.rooms.join(room, connection);
+        stopKeeping = this.#roles.keep(did, room, seat);
+        return seat;
+      },
+      onClose: (connection, left) => {
+        left.then(stopKeeping);
         this.#forget(connection);
-      };
-    };
-    // Until it opens; a failed upgrade fires an error first, which says no more than the close does.
-    socket.onclose = () => this.#forget(connection);
-    socket.onerror = () => {};
+        place.release();
+      },
+    });
+    this.#open.set(connection, clock.uptime());
+    this.#silent.add(connection);
+    this.#stopSweeping ??= this.#sweep();
+    socket.start(connection);
   }
 
   /** How many sockets are open. */
@@ -142,22 +153,9 @@ export class Connections {
     }
   }
 
-  #enter(connection: Connection): void {
-    const { did, room, address } = connection;
-    this.#open.set(connection, this.#options.clock.uptime());
-    this.#silent.add(connection);
-    this.#perDid.enter(did);
-    this.#perRoom.enter(room);
-    this.#perAddress.enter(networkOf(address));
-  }
-
   #forget(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
-    const { did, room, address } = connection;
     this.#silent.delete(connection);
-    this.#perDid.leave(did);
-    this.#perRoom.leave(room);
-    this.#perAddress.leave(networkOf(address));
     if (this.#open.size > 0) return;
     this.#stopSweeping?.();
     this.#stopSweeping = null;

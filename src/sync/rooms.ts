@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import type { Limits } from "../limits/limits.ts";
+import { Occupancy, type Place } from "../limits/occupancy.ts";
 import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
@@ -42,6 +43,8 @@ export class Rooms {
   readonly #announcer: Announcer;
   readonly #rooms = new Map<string, Room>();
   readonly #farewells = new Map<Room, () => void>();
+  /** Rooms that peers are on their way to, or in. */
+  readonly #expected = new Occupancy();
   /** Rooms that were found damaged, and when they may be read again. */
   readonly #damaged = new Map<string, number>();
   #stopKeepAlive: (() => void) | null = null;
@@ -74,13 +77,18 @@ export class Rooms {
     this.#rooms.get(name)?.closeDeleted();
   }
 
-  /** Whether there is a place for the room, perhaps in that of one that nobody is in. @throws {Refusal} TooBusy */
-  checkPlace(name: string): void {
-    if (this.#rooms.has(name)) return;
-    if (this.#isFull && this.#idlest() === undefined) throw noPlace("rooms");
-    const { limits, memory = () => Deno.memoryUsage().rss } = this.#options;
-    // Sooner than the process is killed, with all the rooms that are open.
-    if (memory() > limits.memoryBytes) throw noPlace("memoryBytes");
+  /**
+   * Reserves a place for the room, perhaps that of one that nobody is in: others come before it is opened.
+   * @throws {Refusal} TooBusy
+   */
+  reserve(name: string, place: Place): void {
+    if (!this.#rooms.has(name) && this.#expected.of(name) === 0) {
+      if (this.#isFull) throw noPlace("rooms");
+      const { limits, memory = () => Deno.memoryUsage().rss } = this.#options;
+      // Sooner than the process is killed, with all the rooms that are open.
+      if (memory() > limits.memoryBytes) throw noPlace("memoryBytes");
+    }
+    place.hold(this.#expected, name);
   }
 
   /** Seats a peer in a room. */
@@ -146,12 +154,16 @@ export class Rooms {
 
   /** The room that has been idle for longest goes, if there are too many. */
   #makePlace(): void {
-    const idlest = this.#isFull ? this.#idlest() : undefined;
+    const isFull = this.#rooms.size >= this.#options.limits.rooms;
+    const idlest = isFull ? this.#idlest() : undefined;
     if (idlest !== undefined) this.#forget(idlest);
   }
 
+  /** As many rooms as there may be are in use, or will be as soon as those who are on their way have come. */
   get #isFull(): boolean {
-    return this.#rooms.size >= this.#options.limits.rooms;
+    const { rooms } = this.#options.limits;
+    if (this.#expected.size >= rooms) return true;
+    return this.#rooms.size >= rooms && this.#idlest() === undefined;
   }
 
   /** The room in which nobody has been for longest. */

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { open, sharedToken, verify } from "../../src/mod.ts";
 import { until } from "../until.ts";
+import { handshake } from "./handshake.ts";
 import { listen } from "./listen.ts";
 import { ALICE, BOB, DEV_TOKEN, GET_TICKET } from "./service.ts";
 
@@ -47,14 +48,27 @@ Deno.test("U3: /sync/as/<did>/<room> takes the ticket of that DID alone", async 
   assertEquals(await it.knock(path, await it.ticket("a/b", local)), "101 authorization");
 });
 
-Deno.test("U4: a ticket for another room is refused and spent; a token opens any room", async () => {
+Deno.test("U4: a ticket for another room is refused and not spent; a token opens any room", async () => {
   await using it = await listen();
   const ticket = await it.ticket("notes");
   assertEquals(await it.knock("/sync/diary", ticket), "403 Forbidden");
+  assertEquals(await it.knock("/sync/notes/", ticket), "403 Forbidden", "that is another room");
+  assertEquals(await it.knock(`/sync/as/${BOB}/notes`, ticket), "403 Forbidden");
+  assertEquals(await it.knock("/sync/notes", ticket), "101 authorization");
   assertEquals(await it.knock("/sync/notes", ticket), "401 InvalidTicket");
   assertEquals(await it.knock("/sync/diary", await it.token()), "101 authorization");
   assertEquals(await it.knock(`/sync/as/${ALICE}/x`, await it.token()), "101 authorization");
   assertEquals(await it.knock(`/sync/as/${BOB}/x`, await it.token()), "403 Forbidden");
+});
+
+Deno.test("U4: who adds a slash to the address of the room is told so", async () => {
+  await using it = await listen();
+  const protocol = { "sec-websocket-protocol": await it.ticket("notes") };
+  const { body } = await handshake(it.port, "/sync/notes/", protocol);
+  assertEquals(
+    JSON.parse(body).message,
+    "The ticket is for the room without the slash at the end of the address.",
+  );
 });
 
 Deno.test("U5: what is no upgrade, or no room, is a 400 and costs no ticket", async () => {
