@@ -1,6 +1,7 @@
 import type { MemberRole, Visibility } from "../access/room_access.ts";
 import type { RoomAdmin } from "../access/room_admin.ts";
 import { Refusal } from "../refusal.ts";
+import { roomNameFault } from "../sync/room_name.ts";
 import type { Parts } from "./parts.ts";
 import { checkRoomName } from "./tickets.ts";
 import type { Method } from "./xrpc.ts";
@@ -33,6 +34,9 @@ export const getRoom: Method<InRoom> = async ({ caller, input: { room } }, parts
 /** `listRooms`: those that the caller owns or is a member of. */
 export const listRooms: Method<Paged> = async ({ caller, input }, parts) => {
   const { limit = PAGE, cursor } = input;
+  if (cursor !== undefined && roomNameFault(cursor) !== null) {
+    throw new Refusal("InvalidRequest", 400, "Invalid cursor.");
+  }
   const { items, cursor: next } = await adminOf(parts).members.list(caller.did, limit, cursor);
   return { rooms: items, cursor: next };
 };

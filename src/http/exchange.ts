@@ -14,7 +14,7 @@ export interface Exchange {
   /** Stands for it in the log, and in the answer. */
   id: string;
   /** What is found out on the way, for the log. */
-  found: { did?: string; room?: string; error?: string };
+  found: { did?: string; room?: string; member?: string; role?: string; error?: string };
   /** It was answered already, since it took too long: no socket may be opened any more. */
   isOver: boolean;
   /** Called when that happens. */

@@ -18,6 +18,9 @@ const REASONS: Record<StoreFault, string> = {
   silent: "the store does not answer",
 };
 
+/** Probes under way. Everybody may ask as often as they like, so those who ask at once share one. */
+const probes = new WeakMap<RoomStore, Promise<unknown>>();
+
 /** The process runs. */
 export function live(): Response {
   return json({ status: "ok" });
@@ -25,7 +28,10 @@ export function live(): Response {
 
 /** The service can do its work: its store can be read and written. */
 export async function ready(store: RoomStore, clock: Clock): Promise<Response> {
-  const fault = await faultOf(store, clock, PATIENCE);
+  const probe = probes.get(store) ??
+    faultOf(store, clock, PATIENCE).finally(() => probes.delete(store));
+  probes.set(store, probe);
+  const fault = await probe;
   if (fault === null) return json({ status: "ok" });
   const reason = REASONS[fault instanceof StoreDownError ? fault.fault : "silent"];
   logger[levelOf(fault)]("not ready: {reason}: {error}", { reason, error: fault });

@@ -7,6 +7,7 @@ import { lexicons } from "./lexicons.ts";
 import type { IncomingRequest } from "../transport/transport.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Parts } from "./parts.ts";
+import { roomNameFault } from "../sync/room_name.ts";
 
 /** What a method gets to see: who calls, and what it sends. Both have been checked. */
 export interface Invocation<Input> {
@@ -27,25 +28,53 @@ export function procedure<Input>(name: string, method: Method<Input>) {
     const body = await read();
     const nsid = `${parts.face.nsidPrefix}.${name}`;
     const input = await checked((lexicons) => lexicons.assertValidXrpcInput(nsid, body), parts);
-    return json(await method({ caller, input: input as Input }, parts));
+    return await answer(method, { caller, input: input as Input }, exchange, parts);
   };
 }
 
 /** Serves a query: the input is in the URL. */
 export function query<Input>(name: string, method: Method<Input>) {
   return async (exchange: Exchange, parts: Parts): Promise<Response> => {
-    const params = Object.fromEntries(exchange.url.searchParams);
+    const { searchParams } = exchange.url;
+    const params = Object.fromEntries(searchParams);
     const caller = await authenticate(name, exchange, parts, () => Promise.resolve(params.did));
+    for (const name of Object.keys(params)) {
+      if (searchParams.getAll(name).length === 1) continue;
+      throw new Refusal("InvalidRequest", 400, "A parameter is given more than once.");
+    }
     const nsid = `${parts.face.nsidPrefix}.${name}`;
     const input = await checked(
       (lexicons) => lexicons.assertValidXrpcParams(nsid, withNumbers(lexicons, nsid, params)),
       parts,
     );
-    return json(await method({ caller, input: input as Input }, parts));
+    return await answer(method, { caller, input: input as Input }, exchange, parts);
   };
 }
 
-/** In a URL all is text. What should be a number and is none stays none, and the lexicon says so. */
+/** Runs the method, and notes for the log which room, member and role the call is about. */
+async function answer<Input>(
+  method: Method<Input>,
+  invocation: Invocation<Input>,
+  { found }: Exchange,
+  parts: Parts,
+): Promise<Response> {
+  const { room, member, role } = invocation.input as Subject;
+  if (room !== undefined && roomNameFault(room) === null) found.room = room;
+  Object.assign(found, member !== undefined && { member }, role !== undefined && { role });
+  const result = await method(invocation, parts);
+  const given = (result as Subject).role;
+  if (given !== undefined) found.role = given;
+  return json(result);
+}
+
+/** What the input of a method may name; its lexicon has bounded it. */
+interface Subject {
+  room?: string;
+  member?: string;
+  role?: string;
+}
+
+/** In a URL all is text. What is not a decimal integer stays text, and the lexicon refuses it. */
 function withNumbers(
   lexicons: Lexicons,
   nsid: string,
@@ -54,7 +83,7 @@ function withNumbers(
   const { parameters } = lexicons.getDefOrThrow(nsid, ["query"]);
   const read = ([name, text]: [string, string]) => {
     const isNumber = parameters?.properties?.[name]?.type === "integer";
-    return [name, isNumber ? Number(text) : text];
+    return [name, isNumber && /^-?\d+$/.test(text) ? Number(text) : text];
   };
   return Object.fromEntries(Object.entries(params).map(read));
 }
@@ -84,10 +113,15 @@ function didOf(body: unknown): unknown {
   return (body as { did?: unknown } | null)?.did;
 }
 
+/** A DID of an account has at most 261 bytes, and a key of the store 2,048 for it and a room. */
+const MAX_DID_LENGTH = 512;
+
 async function didOrNothing(did: unknown): Promise<string | undefined> {
   if (typeof did !== "string") return undefined;
   const { isValidDid } = await import("@atproto/syntax");
-  if (!isValidDid(did)) throw new Refusal("InvalidRequest", 400, "The did is not a DID.");
+  if (did.length > MAX_DID_LENGTH || !isValidDid(did)) {
+    throw new Refusal("InvalidRequest", 400, "The did is not a DID.");
+  }
   return did;
 }
 

@@ -32,10 +32,19 @@ function jsonFormatter(): TextFormatter {
   return (record) => format({ ...record, message: [sentence(record, String)] });
 }
 
-function prettyFormatter(): TextFormatter {
+/** For a person. */
+export function prettyFormatter(): TextFormatter {
   const format = getPrettyFormatter({ timestamp: "time", properties: false, wordWrap: false });
-  const withStack = (value: unknown) => value instanceof Error ? inspect(value) : String(value);
+  const withStack = (value: unknown) =>
+    value instanceof Error
+      ? escapeControls(inspect(value), /[^\P{Cc}\n]/gu).replaceAll("\n", "\n    ")
+      : escapeControls(String(value), /\p{Cc}/gu);
   return (record) => format({ ...record, message: [sentence(record, withStack)] });
+}
+
+/** What a stranger wrote must not steer a terminal, nor begin a line of its own. */
+function escapeControls(text: string, controls: RegExp): string {
+  return text.replace(controls, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 /** The message with its values. LogTape's own way quotes every string, and shows an error as `{}`. */

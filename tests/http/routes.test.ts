@@ -172,6 +172,24 @@ Deno.test("H30: readyz proves that the store can be written, with one write a se
   assertEquals((await it.callAs(GET_TICKET, { room: "x", did: ALICE })).status, 200);
 });
 
+Deno.test("H21: however many ask at once whether it is ready, the store is asked once", async () => {
+  await using it = await startService();
+  await it.service.ready;
+  let asked = 0;
+  const answer = Promise.withResolvers<void>();
+  const { get } = it.kv;
+  it.kv.get = async (...args: Parameters<typeof get>) => {
+    asked++;
+    await answer.promise;
+    return await get.apply(it.kv, args) as never;
+  };
+  const probes = Array.from({ length: 100 }, () => it.call("/readyz"));
+  await until(() => asked > 0);
+  answer.resolve();
+  assertEquals(new Set((await Promise.all(probes)).map(({ status }) => status)), new Set([200]));
+  assertEquals(asked, 1);
+});
+
 async function closedKv(): Promise<Deno.Kv> {
   const kv = await Deno.openKv(":memory:");
   kv.close();

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertObjectMatch } from "@std/assert";
 import { ALICE, connectPeer, DEV_TOKEN } from "../outside/clients.ts";
 import { ServerProcess } from "../outside/server_process.ts";
 import { rawRequest, sendRaw } from "../http/raw.ts";
+import { prettyFormatter } from "../../src/observe/logging.ts";
 import { until } from "../until.ts";
 
 /** The events that a server has logged so far. */
@@ -47,6 +48,53 @@ Deno.test("E4: each request is one event, whose id is in the answer", async () =
     assert(event[0].took >= 0 && event[0].address === "127.0.0.1");
   }
   assert(!server.log.some((line) => line.includes("/livez") || line.includes("secret=1")));
+});
+
+Deno.test("E7: a call's event names the room, the member and the role", async () => {
+  await using server = await start();
+  const call = async (method: string, body: unknown) => {
+    const response = await fetch(`${server.url}/xrpc/chat.roomy.v0.sync.${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${DEV_TOKEN}` },
+      body: JSON.stringify(body),
+    });
+    await response.body?.cancel();
+    return response.headers.get("x-request-id")!;
+  };
+  const [room, member] = ["notes", "did:web:bob.example"];
+  const invite = { room, id: "none", did: ALICE };
+  const cases: [string, unknown, Record<string, unknown>][] = [
+    ["getTicket", { room, did: ALICE }, { room, role: "owner", did: ALICE, status: 200 }],
+    ["putMember", { room, member, role: "reader", did: ALICE }, { room, member, role: "reader" }],
+    ["removeMember", { room, member, did: member }, { room, member, did: member }],
+    ["getTicket", { room, did: "did:web:eve.example" }, { room, error: "Forbidden" }],
+    ["revokeInvite", invite, { room, did: ALICE }],
+    ["getTicket", { room: "a\u001bb", did: ALICE }, { error: "InvalidRoom" }],
+  ];
+  for (const [method, body, expected] of cases) {
+    const id = await call(method, body);
+    const event = () => events(server).find(({ request }) => request === id);
+    await until(() => event() !== undefined);
+    assertObjectMatch(event(), expected);
+  }
+});
+
+Deno.test("E8: no value begins a line of its own in the pretty format, or steers a terminal", () => {
+  const log = (value: unknown) => {
+    const [category, timestamp, level] = [["tessera"], 0, "warning" as const];
+    const message = ["it failed: ", value, ""];
+    const rawMessage = "it failed: {value}";
+    return prettyFormatter()({ category, timestamp, level, message, rawMessage, properties: {} });
+  };
+  const hostile = "x\n12:00 INFO forged\u001b]0;title\u0007\r\u009b2J";
+  const values = [hostile, { toString: () => hostile }, new Error(hostile)];
+  for (const value of values) {
+    const line = log(value).trimEnd();
+    // The formatter has colours of its own; of the value no control character is left.
+    const controls = ["\x07", "\r", "\x9b", "\x1b]"];
+    assert(!controls.some((control) => line.includes(control)), JSON.stringify(line));
+    assert(!/\n\S/.test(line), "the lines of a stack are indented");
+  }
 });
 
 Deno.test("H17: a malformed request is one event in the log, however many come", async () => {
