@@ -147,6 +147,7 @@ export function readConfig(
       memoryBytes: data.MAX_MEMORY ?? Math.floor(memory * MEMORY_SHARE),
       members: data.MAX_MEMBERS,
       roomsPerDid: data.MAX_ROOMS_PER_DID,
+      pendingRooms: data.MAX_PENDING_ROOMS,
     },
     trustedProxies: data.TRUSTED_PROXIES,
     proxyHeader: data.PROXY_HEADER,
@@ -297,6 +298,7 @@ const schema = z.object({
   MAX_MEMORY: size.optional(),
   MAX_MEMBERS: limit("members"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
+  MAX_PENDING_ROOMS: limit("pendingRooms"),
   TRUSTED_PROXIES: addresses.default([]),
   PROXY_HEADER: z.string()
     .regex(/^[A-Za-z][A-Za-z0-9-]*$/, "must be the name of a header, such as X-Forwarded-For")

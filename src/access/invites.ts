@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { Refusal } from "../refusal.ts";
-import { belongs, type Incarnation, inviteKey } from "../store/kv/access_layout.ts";
+import { belongs, inviteKey, removalsKey } from "../store/kv/access_layout.ts";
 import { withMember } from "./members.ts";
+import { Removals } from "./removals.ts";
 import type { MemberRole } from "./room_access.ts";
-import { forbidden, type RoomRecord, type RoomRecords } from "./room_records.ts";
+import { forbidden, type RoomRecord, type RoomRecords, type StoredInvite } from "./room_records.ts";
 
 /** A room's owner reads them as one list. Those that have expired do not count. */
 const MAX_INVITES = 100;
@@ -23,11 +24,6 @@ export interface Terms {
   usesLeft: number;
 }
 
-interface StoredInvite extends Terms, Incarnation {
-  /** SHA-256 of what was given out. */
-  hash: string;
-}
-
 /** An invite, fresh from its maker. */
 export interface Invite extends Terms {
   id: string;
@@ -37,7 +33,11 @@ export interface Invite extends Terms {
 
 /** Invites to rooms, for "anyone with the link". Only their hashes lie in the store. */
 export class Invites {
-  constructor(private readonly records: RoomRecords, private readonly clock: Clock) {}
+  readonly #removals: Removals;
+
+  constructor(private readonly records: RoomRecords, private readonly clock: Clock) {
+    this.#removals = new Removals(records);
+  }
 
   /** Makes an invite, for the owner of the room. @throws {Refusal} Forbidden, TooManyInvites */
   async create(caller: string, room: string, terms: Terms): Promise<Invite> {
@@ -52,8 +52,12 @@ export class Invites {
       if (all.length - expired.length >= MAX_INVITES) {
         throw new Refusal("TooManyInvites", 400, `A room has at most ${MAX_INVITES} invites.`);
       }
-      const value: StoredInvite = { ...terms, hash: hashOf(secret), of: record.id };
-      const sets = expired.map(({ key }) => ({ key, value: undefined }));
+      const event = record.events + 1;
+      const value: StoredInvite = { ...terms, hash: hashOf(secret), event, of: record.id };
+      const gone = expired.map(({ key }) => key);
+      // With the last older invite, what those could not be used for is forgotten.
+      if (expired.length === all.length) gone.push(removalsKey(room));
+      const sets = gone.map((key) => ({ key, value: undefined }));
       return { record, sets: [...sets, { key: inviteKey(room, id), value }] };
     });
     return { id, secret, ...terms };
@@ -61,8 +65,8 @@ export class Invites {
 
   /**
    * Makes the caller a member. It costs no use where that gives nothing new.
-   * @throws {Refusal} InvalidInvite: unknown, used up, expired or revoked; Forbidden: banned;
-   * TooManyMembers
+   * @throws {Refusal} InvalidInvite: unknown, used up, expired or revoked, or older than the caller's
+   * removal; Forbidden: banned; TooManyMembers
    */
   async redeem(caller: string, room: string, secret: string): Promise<void> {
     const id = SHAPE.exec(secret)?.[1];
@@ -72,10 +76,22 @@ export class Invites {
       const { key, value: invite } = await this.records.kv.get<StoredInvite>(inviteKey(room, id));
       if (!belongs(record, invite) || invite.hash !== hashOf(secret)) throw invalid();
       if (invite.expiresAt <= this.clock.now()) throw invalid();
-      if (role === "owner" || member === "writer" || member === invite.role) return null;
+      const isNothingNew = member?.role === "writer" || member?.role === invite.role;
+      if (role === "owner" || isNothingNew) return null;
       if (banned) throw forbidden();
-      const most = this.records.limits.members;
-      const { sets, record: changed } = withMember(most, record, room, caller, invite.role, member);
+      if (await this.#removals.refute(record, room, caller, invite)) throw invalid();
+      const joins = { role: invite.role };
+      const { sets, record: changed } = await withMember(
+        this.records,
+        record,
+        room,
+        caller,
+        joins,
+        {
+          member,
+          banned,
+        },
+      );
       const usesLeft = invite.usesLeft - 1;
       const value = usesLeft > 0 ? { ...invite, usesLeft } : undefined;
       return { record: changed, sets: [...sets, { key, value }] };

@@ -1,6 +1,8 @@
 import { Refusal } from "../refusal.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { AccessPolicy, Role } from "./policy.ts";
+import { Removals } from "./removals.ts";
+import { invalidCursor, type ListedRoom, type Page } from "./room_lists.ts";
 import { type MemberRole, ownerByName, type Visibility } from "./room_access.ts";
 import {
   banKey,
@@ -8,7 +10,6 @@ import {
   eventKey,
   type Incarnation,
   memberKey,
-  roomsOfKey,
 } from "../store/kv/access_layout.ts";
 import {
   type AccessEvent,
@@ -29,23 +30,22 @@ export type RoomCreation = "anyone" | "did-only" | "nobody";
 export interface RoomView {
   owner: string;
   visibility: Visibility;
-  members: { did: string; role: MemberRole }[];
+  members: { did: string; role: MemberRole; pending?: true }[];
+  /** Who owns the room as soon as they accept it. */
+  offeredTo?: string;
   banned: string[];
-}
-
-/** A page of a list. */
-export interface Page<T> {
-  items: T[];
-  /** Where the next one begins; undefined at the end. */
-  cursor?: string;
 }
 
 /** Rooms with an owner, members and a visibility. */
 export class Members implements AccessPolicy {
+  readonly #removals: Removals;
+
   constructor(
     private readonly records: RoomRecords,
     private readonly creation: RoomCreation = "anyone",
-  ) {}
+  ) {
+    this.#removals = new Removals(records);
+  }
 
   async roleOf(did: string, room: string): Promise<Role | null> {
     return (await this.records.look(did, room)).role;
@@ -54,12 +54,16 @@ export class Members implements AccessPolicy {
   /**
    * Like `roleOf`, for who wants to come in: a room that is not there yet belongs to who comes first.
    * One whose document is there, but no owner, was imported or written under another policy: it
-   * belongs to nobody.
+   * belongs to nobody. Somebody who was made a member joins by coming in.
    * @throws {Refusal} TooManyRooms; TooBusy: the room of this name is being deleted
    */
   async admit(did: string, room: string): Promise<Role | null> {
-    const { record, role } = await this.records.look(did, room);
+    const look = await this.records.look(did, room);
+    const { record, role, member } = look;
     if (record?.deleting && this.#mayCreate(did, room)) throw beingDeleted();
+    if (role !== null && member?.pending) {
+      return await this.records.accept(did, room, look) ? role : await this.admit(did, room);
+    }
     if (record !== null || !this.#mayCreate(did, room)) return role;
     if (await this.records.holdsDocument(room)) return null;
     // Somebody else may have been there first.
@@ -81,30 +85,20 @@ export class Members implements AccessPolicy {
     if (record === null) {
       return { role, owner: caller, visibility: "private", members: [], banned: [] };
     }
-    const { owner, visibility } = record;
-    if (role !== "owner") return { role, owner, visibility };
+    const { owner, visibility, offeredTo } = record;
+    const isToldOfOffer = offeredTo !== undefined && (role === "owner" || offeredTo === caller);
+    const view = { role, owner, visibility, ...isToldOfOffer && { offeredTo } };
+    if (role !== "owner") return view;
     const members = (await this.records.list<StoredMember>(record, memberKey(room)))
-      .map(({ key, value }) => ({ did: String(key.at(-1)), role: readMember(value).role }));
+      .map(({ key, value }) => ({ did: String(key.at(-1)), ...rightsOf(readMember(value)) }));
     const banned = (await this.records.list(record, banKey(room)))
       .map(({ key }) => String(key.at(-1)));
-    return { role, owner, visibility, members, banned };
+    return { ...view, members, banned };
   }
 
-  /** The rooms that a DID owns or is a member of, by name; those after the room `cursor`. */
-  async list(
-    did: string,
-    limit: number,
-    cursor?: string,
-  ): Promise<Page<{ room: string; role: Role }>> {
-    const prefix = roomsOfKey(did);
-    const selector = cursor === undefined
-      ? { prefix }
-      : { prefix, start: roomsOfKey(did, `${cursor}\0`) };
-    const items = await Array.fromAsync(
-      this.records.kv.list<Role>(selector, { limit }),
-      ({ key, value }) => ({ room: String(key.at(-1)), role: value }),
-    );
-    return { items, ...items.length === limit && { cursor: items.at(-1)!.room } };
+  /** The rooms that a DID owns or has joined, by name, then those that it was offered; after `cursor`. */
+  list(did: string, limit: number, cursor?: string): Promise<Page<ListedRoom>> {
+    return this.records.lists.list(did, limit, cursor);
   }
 
   /** What was done to a room's access, the latest first; for its owner. @throws {Refusal} Forbidden */
@@ -129,23 +123,35 @@ export class Members implements AccessPolicy {
     return { items, ...entries.length === limit && { cursor: String(entries.at(-1)!.key.at(-1)) } };
   }
 
-  /** Makes a DID a member, or changes its role. @throws {Refusal} Forbidden, TooManyMembers, IsOwner */
+  /**
+   * Makes a DID a member, or changes its role. It has the role at once, and is pending until it comes
+   * in by itself. @throws {Refusal} Forbidden, TooManyMembers, IsOwner
+   */
   async putMember(caller: string, room: string, did: string, role: MemberRole): Promise<void> {
     await this.#change(caller, room, { what: "putMember", did, role }, async (record) => {
-      const member = await this.#member(room, did);
-      if (member === role) return null;
-      return withMember(this.records.limits.members, record, room, did, role, member);
+      const before = await this.records.look(did, room);
+      const { member } = before;
+      if (member?.role === role) return null;
+      const isPending = member === null || member.pending;
+      const next = { role, ...isPending && { pending: true as const } };
+      const change = await withMember(this.records, record, room, did, next, before);
+      if (member?.role !== "writer") return change;
+      return { ...change, sets: [...change.sets, ...await this.#removals.sets(record, room, did)] };
     });
   }
 
-  /** Takes a member out; anyone may leave. @throws {Refusal} Forbidden, IsOwner */
+  /**
+   * Takes a member out, for whom no invite that is there does anything any more; or lets the caller
+   * leave, or decline. @throws {Refusal} Forbidden, IsOwner
+   */
   async removeMember(caller: string, room: string, did: string): Promise<void> {
     await this.#change(caller, room, { what: "removeMember", did }, async (record) => {
-      if (await this.#member(room, did) === null) return null;
-      return {
-        record: { ...record, members: record.members - 1 },
-        sets: [memberKey(room, did), roomsOfKey(did, room)].map(remove),
-      };
+      const { member, banned } = await this.records.look(did, room);
+      const ended = did === caller ? [] : await this.#removals.sets(record, room, did);
+      if (member === null) return ended.length > 0 ? { record, sets: ended } : null;
+      const left = withoutOffer({ ...record, members: record.members - 1 }, did);
+      const sets = await this.records.memberSets(left, room, did, null, banned);
+      return { record: left, sets: [...sets, ...ended] };
     });
   }
 
@@ -171,27 +177,87 @@ export class Members implements AccessPolicy {
   }
 
   /**
-   * Hands a room over to a member, and makes its owner a writer. A room whose name says whose it is
-   * stays that DID's. @throws {Refusal} Forbidden, IsOwner, NotAMember, OwnedByName
+   * Offers a room to a member, who owns it once it accepts. Another offer takes the place of the one
+   * before. A room whose name says whose it is stays that DID's.
+   * @throws {Refusal} Forbidden, IsOwner, NotAMember, OwnedByName
    */
   async transfer(caller: string, room: string, did: string): Promise<void> {
     await this.#change(caller, room, { what: "transfer", did }, async (record) => {
       if (ownerByName(room) !== null) {
         throw new Refusal("OwnedByName", 400, "The room's name says whose it is.");
       }
-      if (await this.#member(room, did) === null) {
+      const { member } = await this.records.look(did, room);
+      if (member === null) {
         throw new Refusal("NotAMember", 400, "A room can be handed over to a member only.");
       }
+      if (record.offeredTo === did) return null;
+      const offered = { ...record, offeredTo: did };
       return {
-        record: { ...record, owner: did },
+        record: offered,
         sets: [
-          remove(memberKey(room, did)),
+          ...await this.#withdrawn(record, room),
           remove(banKey(room, did)),
-          { key: memberKey(room, caller), value: { role: "writer", of: record.id } },
-          { key: roomsOfKey(caller, room), value: "writer" },
+          ...await this.records.memberSets(offered, room, did, rightsOf(member), false),
         ],
       };
     });
+  }
+
+  /**
+   * Makes the caller, to whom the room was offered, its owner, and who was its owner a writer.
+   * @throws {Refusal} Forbidden, NotOffered, TooManyRooms
+   */
+  async acceptTransfer(caller: string, room: string): Promise<void> {
+    await this.records.change(
+      caller,
+      room,
+      { what: "acceptTransfer" },
+      async (record, { role }) => {
+        if (role === null) throw forbidden();
+        if (record.offeredTo !== caller) throw notOffered();
+        const { owner } = record;
+        const accepted = withoutOffer({ ...record, owner: caller }, caller);
+        return {
+          record: accepted,
+          sets: [
+            ...await this.records.memberSets(accepted, room, caller, null, false),
+            ...await this.records.memberSets(accepted, room, owner, { role: "writer" }, false),
+          ],
+        };
+      },
+    );
+  }
+
+  /** Takes an offer back, for the owner, or declines it. @throws {Refusal} Forbidden, NotOffered */
+  async cancelTransfer(caller: string, room: string): Promise<void> {
+    await this.records.change(
+      caller,
+      room,
+      { what: "cancelTransfer" },
+      async (record, { role }) => {
+        if (role === null) throw forbidden();
+        if (role !== "owner" && record.offeredTo !== caller) throw notOffered();
+        if (record.offeredTo === undefined) return null;
+        return {
+          record: withoutOffer(record, record.offeredTo),
+          sets: await this.#withdrawn(record, room),
+        };
+      },
+    );
+  }
+
+  /** What is to be committed for the room to be offered to nobody any more. */
+  async #withdrawn(record: RoomRecord, room: string): Promise<Change["sets"]> {
+    const { offeredTo } = record;
+    if (offeredTo === undefined) return [];
+    const { member, banned } = await this.records.look(offeredTo, room);
+    return await this.records.memberSets(
+      withoutOffer(record, offeredTo),
+      room,
+      offeredTo,
+      member && rightsOf(member),
+      banned,
+    );
   }
 
   async #setBan(caller: string, room: string, did: string, banned: boolean): Promise<void> {
@@ -199,20 +265,14 @@ export class Members implements AccessPolicy {
     await this.#change(caller, room, deed, async (record) => {
       const { banned: before, member } = await this.records.look(did, room);
       if (before === banned) return null;
-      // It is not told of a room that it may not enter.
-      const listed = {
-        key: roomsOfKey(did, room),
-        value: banned ? undefined : member ?? undefined,
-      };
+      const next = banned ? withoutOffer(record, did) : record;
+      const ban = { key: banKey(room, did), value: banned ? { of: record.id } : undefined };
+      const rights = member && rightsOf(member);
       return {
-        record,
-        sets: [{ key: banKey(room, did), value: banned ? { of: record.id } : undefined }, listed],
+        record: next,
+        sets: [ban, ...await this.records.memberSets(next, room, did, rights, banned)],
       };
     });
-  }
-
-  async #member(room: string, did: string): Promise<MemberRole | null> {
-    return (await this.records.look(did, room)).member;
   }
 
   #mayCreate(did: string, room: string): boolean {
@@ -237,32 +297,44 @@ export class Members implements AccessPolicy {
   }
 }
 
-/** @throws {Refusal} TooManyMembers */
-export function withMember(
-  most: number,
+/** A change that makes a DID such a member of a room. @throws {Refusal} TooManyMembers */
+export async function withMember(
+  records: RoomRecords,
   record: RoomRecord,
   room: string,
   did: string,
-  role: MemberRole,
-  before: MemberRole | null,
-): Change {
-  const members = record.members + (before === null ? 1 : 0);
+  next: Pick<StoredMember, "role" | "pending">,
+  { member, banned }: Pick<Look, "member" | "banned">,
+): Promise<Change> {
+  const most = records.limits.members;
+  const members = record.members + (member === null ? 1 : 0);
   if (members > most) {
     throw new Refusal("TooManyMembers", 400, `A room has at most ${most} members.`, {
       limit: "members",
     });
   }
-  const sets = [
-    { key: memberKey(room, did), value: { role, of: record.id } },
-    { key: roomsOfKey(did, room), value: role },
-  ];
-  return { record: { ...record, members }, sets };
+  const changed = { ...record, members };
+  return { record: changed, sets: await records.memberSets(changed, room, did, next, banned) };
+}
+
+function rightsOf({ role, pending }: StoredMember): Pick<StoredMember, "role" | "pending"> {
+  return { role, ...pending && { pending } };
+}
+
+/** The room's record, which offers the room to this DID no more. */
+function withoutOffer(record: RoomRecord, did: string): RoomRecord {
+  const { offeredTo, ...rest } = record;
+  return offeredTo === did ? rest : record;
 }
 
 const remove = (key: Deno.KvKey) => ({ key, value: undefined });
 
 function isOwner(): Refusal {
   return new Refusal("IsOwner", 400, "This is the owner, who has every right and keeps it.");
+}
+
+function notOffered(): Refusal {
+  return new Refusal("NotOffered", 400, "The room was not offered to you.");
 }
 
 /** A crash may have left it to the next sweep, but mostly it takes a moment. */
@@ -273,5 +345,5 @@ function beingDeleted(): Refusal {
 /** @throws {Refusal} InvalidRequest */
 function readNumber(cursor: string): number {
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor);
-  throw new Refusal("InvalidRequest", 400, "The cursor is none that was given out.");
+  throw invalidCursor();
 }

@@ -17,6 +17,7 @@ import type { Along } from "../store/kv/kv_room_store.ts";
 import { headKey, roomPrefix } from "../store/kv/layout.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { Role } from "./policy.ts";
+import { RoomLists } from "./room_lists.ts";
 import { type MemberRole, ownerByName, roleOf, type Visibility } from "./room_access.ts";
 
 /** How many entries of a room's history are kept. */
@@ -35,11 +36,27 @@ export interface RoomRecord extends DeletableRecord {
   events: number;
   /** In ms since the Unix epoch. */
   createdAt: number;
+  /** Who owns the room as soon as they accept it. */
+  offeredTo?: string;
 }
 
 /** What is stored of a member. Version 0.1 stored the bare role. */
 export interface StoredMember extends Incarnation {
   role: MemberRole;
+  /** It was added by somebody else, and has not come in since. */
+  pending?: true;
+}
+
+/** What is stored of an invite. */
+export interface StoredInvite extends Incarnation {
+  role: MemberRole;
+  /** In ms since the Unix epoch. */
+  expiresAt: number;
+  usesLeft: number;
+  /** SHA-256 of what was given out. */
+  hash: string;
+  /** The number of the event that made it. Absent in those of version 0.1. */
+  event?: number;
 }
 
 /** Something that was done to a room's access. */
@@ -53,7 +70,10 @@ export interface AccessEvent {
     | "setVisibility"
     | "ban"
     | "unban"
+    /** The room is offered to a member, who does not own it yet. */
     | "transfer"
+    | "acceptTransfer"
+    | "cancelTransfer"
     | "createInvite"
     | "redeemInvite"
     | "revokeInvite";
@@ -71,7 +91,7 @@ export interface AccessEvent {
 export type Deed = Omit<AccessEvent, "by" | "at">;
 
 /** How much there may be of each. */
-export type RoomLimits = Pick<Limits, "members" | "roomsPerDid">;
+export type RoomLimits = Pick<Limits, "members" | "roomsPerDid" | "pendingRooms">;
 
 /** What is to be written: the room's record, and what goes with it. */
 export interface Change {
@@ -86,7 +106,7 @@ export interface Look {
   versionstamp: string | null;
   /** The DID's role. */
   role: Role | null;
-  member: MemberRole | null;
+  member: StoredMember | null;
   banned: boolean;
 }
 
@@ -104,6 +124,7 @@ interface Watched {
 
 /** Who may do what in rooms, as it lies in Deno KV, with a history of each room. */
 export class RoomRecords {
+  readonly lists: RoomLists;
   readonly #watched = new Map<string, Watched>();
 
   constructor(
@@ -111,7 +132,9 @@ export class RoomRecords {
     private readonly changes: Changes,
     private readonly clock: Clock,
     readonly limits: RoomLimits,
-  ) {}
+  ) {
+    this.lists = new RoomLists(kv, limits.pendingRooms);
+  }
 
   /** What the store knows of a DID in a room, in one read. */
   async look(did: string, room: string): Promise<Look> {
@@ -129,11 +152,11 @@ export class RoomRecords {
     const standing = {
       owner: record.owner,
       visibility: record.visibility,
-      member: belongs(record, member.value) ? readMember(member.value).role : null,
+      member: belongs(record, member.value) ? readMember(member.value) : null,
       banned: belongs(record, ban.value),
     };
-    const { banned } = standing;
-    return { ...look, role: roleOf(did, standing), member: standing.member, banned };
+    const role = roleOf(did, { ...standing, member: standing.member?.role ?? null });
+    return { ...look, role, member: standing.member, banned: standing.banned };
   }
 
   /** What is stored under a prefix for this very room. */
@@ -186,6 +209,40 @@ export class RoomRecords {
       if (await this.#commit(room, look, { ...change, sets }, event)) return;
     }
     throw tooBusy();
+  }
+
+  /** What is to be committed for somebody to be such a member of a room from now on; null for none. */
+  async memberSets(
+    record: RoomRecord,
+    room: string,
+    did: string,
+    member: Pick<StoredMember, "role" | "pending"> | null,
+    banned: boolean,
+  ): Promise<Change["sets"]> {
+    const value = member === null ? null : { ...member, of: record.id };
+    // It is not told of a room that it may not enter.
+    const listed = banned ? null : value;
+    return [
+      { key: memberKey(room, did), value: value ?? undefined },
+      ...await this.lists.sets(record, room, did, listed, this.clock.now()),
+    ];
+  }
+
+  /** A pending member comes in. It changes nobody's role. Returns whether the room was as it looked. */
+  async accept(
+    did: string,
+    room: string,
+    { record, versionstamp, member }: Look,
+  ): Promise<boolean> {
+    const { role } = member!;
+    const stamp = await this.changes.commit({
+      subject: subjectOf(room),
+      what: "log",
+      checks: [{ key: recordKey(room), versionstamp }],
+      sets: await this.memberSets(record!, room, did, { role }, false),
+      bytes: 1_024,
+    });
+    return stamp !== null;
   }
 
   /** Calls back when a room's access may have changed, here or elsewhere. Returns a function that stops it. */

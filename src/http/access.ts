@@ -3,7 +3,7 @@ import type { RoomAdmin } from "../access/room_admin.ts";
 import { Refusal } from "../refusal.ts";
 import { roomNameFault } from "../sync/room_name.ts";
 import type { Parts } from "./parts.ts";
-import { checkRoomName } from "./tickets.ts";
+import { admit, checkRoomName } from "./tickets.ts";
 import type { Method } from "./xrpc.ts";
 
 /** Events or rooms a page, unless the caller says how many. */
@@ -31,7 +31,7 @@ export const getRoom: Method<InRoom> = async ({ caller, input: { room } }, parts
   return { room, ...view, invites: (await invites.list(caller.did, room)).map(shown) };
 };
 
-/** `listRooms`: those that the caller owns or is a member of. */
+/** `listRooms`: those that the caller owns or has joined, then those that it was offered. */
 export const listRooms: Method<Paged> = async ({ caller, input }, parts) => {
   const { limit = PAGE, cursor } = input;
   if (cursor !== undefined && roomNameFault(cursor) !== null) {
@@ -89,7 +89,19 @@ export const unban: Method<AboutMember> = async ({ caller, input: { room, member
   return {};
 };
 
-/** `transferRoom`: hands a room over to a member. */
+/** `acceptTransfer`: makes the caller the owner of a room that it was offered. */
+export const acceptTransfer: Method<InRoom> = async ({ caller, input: { room } }, parts) => {
+  await adminOf(parts, room).members.acceptTransfer(caller.did, room);
+  return {};
+};
+
+/** `cancelTransfer`: takes an offer back, or declines it. */
+export const cancelTransfer: Method<InRoom> = async ({ caller, input: { room } }, parts) => {
+  await adminOf(parts, room).members.cancelTransfer(caller.did, room);
+  return {};
+};
+
+/** `transferRoom`: offers a room to a member. */
 export const transferRoom: Method<AboutMember> = async ({ caller, input }, parts) => {
   const { room, member } = input;
   await adminOf(parts, room).members.transfer(caller.did, room, member);
@@ -119,7 +131,8 @@ export const redeemInvite: Method<InRoom & { secret: string }> = async (
 ) => {
   const { members, invites } = adminOf(parts, room);
   await invites.redeem(caller.did, room, secret);
-  return { room, role: await members.roleOf(caller.did, room) };
+  // It may have been a pending member before: redeeming is coming in.
+  return { room, role: await admit(members, caller.did, room) };
 };
 
 /** `revokeInvite`: takes an invite back. */

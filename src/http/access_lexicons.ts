@@ -19,6 +19,11 @@ const visibility = {
   type: "string",
   enum: ["private", "public-read", "public-write"] as string[],
 } as const;
+const pending = {
+  type: "boolean",
+  description:
+    "True until it is accepted: a membership by a first ticket, a room by acceptTransfer.",
+} as const;
 const inviteId = { type: "string", maxLength: 64 } as const;
 const secret = { type: "string", maxLength: 128, description: "Never put it in a log." } as const;
 const terms = {
@@ -45,20 +50,29 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
         members: { type: "array", items: { type: "ref", ref: "#member" } },
         banned: { type: "array", items: member },
         invites: { type: "array", items: { type: "ref", ref: "#invite" } },
+        offeredTo: {
+          ...member,
+          description: "Who owns it once they accept. Only its owner and they are told.",
+        },
       }, ["room", "role", "owner", "visibility"]),
       defs: {
-        member: object({ did: member, role: memberRole }),
+        member: object({ did: member, role: memberRole, pending }, ["did", "role"]),
         invite: object({ id: inviteId, ...terms }),
       },
     }),
     query(`${prefix}.listRooms`, {
-      description: "The rooms that you own or are a member of.",
+      description: "The rooms that you own or have joined; at the end those that you were offered.",
       parameters: paging,
       output: object({
         rooms: { type: "array", items: { type: "ref", ref: "#room" } },
         cursor: paging.cursor,
       }, ["rooms"]),
-      defs: { room: object({ room, role }) },
+      defs: {
+        room: object({ room, role, pending, by: { ...member, description: "Who offers it." } }, [
+          "room",
+          "role",
+        ]),
+      },
     }),
     query(`${prefix}.listEvents`, {
       description: "What was done to a room's access, the latest first. For its owner.",
@@ -80,12 +94,14 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
       },
     }),
     procedure(`${prefix}.putMember`, {
-      description: "Makes a DID a writer or a reader of a room. For its owner.",
+      description:
+        "Makes a DID a writer or a reader of a room. It joins with its first ticket. For its owner.",
       input: { room, member, role: memberRole },
       errors: ["IsOwner", "TooManyMembers"],
     }),
     procedure(`${prefix}.removeMember`, {
-      description: "Takes a member out of a room, or yourself. For its owner, and for the member.",
+      description:
+        "Takes a member out of a room, for whom its invites do nothing any more; or yourself, or declines.",
       input: { room, member },
       errors: ["IsOwner"],
     }),
@@ -104,9 +120,19 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
     }),
     procedure(`${prefix}.transferRoom`, {
       description:
-        "Hands a room over to a member, and makes its owner a writer. Not where the name says whose it is.",
+        "Offers a room to a member, who owns it by acceptTransfer. Not where the name says whose it is.",
       input: { room, member },
       errors: ["IsOwner", "NotAMember", "OwnedByName"],
+    }),
+    procedure(`${prefix}.acceptTransfer`, {
+      description: "Makes you the owner of a room that you were offered, and its owner a writer.",
+      input: { room },
+      errors: ["NotOffered", "TooManyRooms"],
+    }),
+    procedure(`${prefix}.cancelTransfer`, {
+      description: "Takes the offer of a room back, as its owner; or declines it.",
+      input: { room },
+      errors: ["NotOffered"],
     }),
     procedure(`${prefix}.deleteRoom`, {
       description: "Deletes a room with all that is in it and known of it. For its owner.",

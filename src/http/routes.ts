@@ -57,6 +57,8 @@ function table({ face }: Parts): Route[] {
     change("ban", access.ban),
     change("unban", access.unban),
     change("transferRoom", access.transferRoom),
+    change("acceptTransfer", access.acceptTransfer),
+    change("cancelTransfer", access.cancelTransfer),
     change("deleteRoom", access.deleteRoom),
     change("createInvite", access.createInvite),
     change("redeemInvite", access.redeemInvite),

@@ -41,6 +41,8 @@ export interface Limits {
   /** Members of a room, and rooms that a DID owns; with `members`, in the store. */
   members: number;
   roomsPerDid: number;
+  /** Rooms that others have offered a DID, and that are listed for it. */
+  pendingRooms: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -92,4 +94,6 @@ export const DEFAULT_LIMITS: Limits = {
   members: 1_000,
   // A large community with a room for every thread; a loop that makes rooms ends somewhere.
   roomsPerDid: 10_000,
+  // A page of a list. What is listed no more is still open to whom it was offered.
+  pendingRooms: 100,
 };

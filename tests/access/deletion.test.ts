@@ -30,6 +30,8 @@ const DEEDS = {
   invite: ({ admin, terms }) => admin.invites.create(ALICE, ROOM, terms),
   redeem: ({ admin, secret }) => admin.invites.redeem(CAROL, ROOM, secret),
   hand: ({ admin }) => admin.members.transfer(ALICE, ROOM, BOB),
+  accept: ({ admin }) => admin.members.acceptTransfer(BOB, ROOM),
+  cancel: ({ admin }) => admin.members.cancelTransfer(ALICE, ROOM),
   leave: ({ admin }) => admin.members.removeMember(BOB, ROOM, BOB),
   come: ({ admin }) => admin.members.admit(BOB, ROOM),
   take: ({ admin }) => admin.members.admit(DAVE, ROOM),
@@ -78,7 +80,7 @@ async function world(turn: () => Promise<unknown>) {
     const hooks = { beforeRead: step, beforeList: step, beforeCommit: step };
     const hooked = hookedKv(kv, hooks);
     const store = new KvRoomStore(hooked, clock);
-    const limits = { members: 10, roomsPerDid: 3 };
+    const limits = { members: 10, roomsPerDid: 3, pendingRooms: 10 };
     const admin = new RoomAdmin({ kv: hooked, store, clock, limits });
     instances.push({ store, admin, secret: "", terms });
   }

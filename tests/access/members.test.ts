@@ -101,7 +101,7 @@ Deno.test("M4: the owner makes members, changes and removes them; what is repeat
     role: "owner",
     owner: ALICE!,
     visibility: "public-write",
-    members: [{ did: BOB!, role: "reader" }],
+    members: [{ did: BOB!, role: "reader", pending: true }],
     banned: [],
   });
   assertEquals(await it.members.get(BOB!, "notes"), {
@@ -160,6 +160,7 @@ Deno.test("M7: each DID's rooms are listed, page by page, without those that it 
   for (let n = 0; n < 5; n++) await it.members.admit(ALICE!, `room ${n}`);
   await it.members.admit(BOB!, "bob's");
   await it.members.putMember(BOB!, "bob's", ALICE!, "reader");
+  await it.members.admit(ALICE!, "bob's");
   const rooms: string[] = [];
   let cursor: string | undefined;
   do {
@@ -196,7 +197,7 @@ Deno.test("M8: a change is heard on every instance, and two at the same time are
     there.putMember(ALICE!, "notes", CAROL!, "reader"),
   ]);
   const { members } = await it.members.get(ALICE!, "notes");
-  assertEquals(members, [{ did: BOB!, role: "writer" }, { did: CAROL!, role: "reader" }]);
+  assertEquals(members!.map(({ did, role }) => [did, role]), [[BOB, "writer"], [CAROL, "reader"]]);
   stop();
   heard.here = 0;
   await it.members.setVisibility(ALICE!, "notes", "private");
@@ -234,9 +235,10 @@ Deno.test("M14: a DID owns so many rooms at most, also when it asks for fifty at
 
   for (let n = 0; n < 5; n++) await it.members.admit(BOB!, `bob's ${n}`);
   await it.members.putMember(ALICE!, other!, BOB!, "writer");
-  await refused(it.members.transfer(ALICE!, other!, BOB!), "TooManyRooms");
-  await it.admin.delete(BOB!, "bob's 0");
   await it.members.transfer(ALICE!, other!, BOB!);
+  await refused(it.members.acceptTransfer(BOB!, other!), "TooManyRooms");
+  await it.admin.delete(BOB!, "bob's 0");
+  await it.members.acceptTransfer(BOB!, other!);
   assertEquals(await it.members.admit(ALICE!, "in the place of what was handed over"), "owner");
 });
 
@@ -248,6 +250,7 @@ Deno.test("M11: a room is handed over to a member, unless its name says whose it
   await refused(it.members.transfer(BOB!, "notes", BOB!), "Forbidden");
   await it.members.ban(ALICE!, "notes", BOB!);
   await it.members.transfer(ALICE!, "notes", BOB!);
+  await it.members.acceptTransfer(BOB!, "notes");
   const roles = [ALICE, BOB].map((did) => it.members.roleOf(did!, "notes"));
   assertEquals(await Promise.all(roles), ["writer", "owner"]);
   const { members, banned } = await it.members.get(BOB!, "notes");
@@ -356,4 +359,219 @@ Deno.test("M16: a document without an owner is nobody's who asks, unless its nam
   assertEquals(await it.members.roleOf(ALICE!, "notes"), null);
   assertEquals(await it.members.admit(BOB!, named), null);
   assertEquals(await it.members.admit(ALICE!, named), "owner");
+});
+
+Deno.test("M18: who is made a member has the role at once, and joins by coming in, or declines", async () => {
+  await using it = await membersWorld({ limits: { members: 2, roomsPerDid: 1 } });
+  await it.members.admit(ALICE!, "notes");
+  await it.members.admit(BOB!, "bob's");
+  const listed = async (did: string) => (await it.members.list(did, 10)).items;
+  const members = async () => (await it.members.get(ALICE!, "notes")).members;
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  assertEquals(await it.members.roleOf(BOB!, "notes"), "writer");
+  const bobs = { room: "bob's", role: "owner" as const };
+  const offer = { room: "notes", role: "writer" as const, pending: true as const, by: ALICE! };
+  assertEquals(await listed(BOB!), [bobs, offer]);
+  assertEquals(await members(), [{ did: BOB!, role: "writer", pending: true }]);
+
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+  assertEquals(await listed(BOB!), [bobs, { ...offer, role: "reader" }]);
+  await it.members.ban(ALICE!, "notes", BOB!);
+  assertEquals([await it.members.admit(BOB!, "notes"), await listed(BOB!)], [null, [bobs]]);
+  await it.members.unban(ALICE!, "notes", BOB!);
+  assertEquals(await listed(BOB!), [bobs, { ...offer, role: "reader" }]);
+  assertEquals(await it.members.admit(BOB!, "notes"), "reader");
+  assertEquals(await members(), [{ did: BOB!, role: "reader" }]);
+  assertEquals(await listed(BOB!), [bobs, { room: "notes", role: "reader" }]);
+
+  await it.members.putMember(ALICE!, "notes", CAROL!, "writer");
+  await refused(it.members.putMember(ALICE!, "notes", "did:plc:d", "writer"), "TooManyMembers");
+  await it.members.removeMember(CAROL!, "notes", CAROL!);
+  assertEquals([await listed(CAROL!), await it.members.roleOf(CAROL!, "notes")], [[], null]);
+  await it.members.putMember(ALICE!, "notes", CAROL!, "reader");
+  const terms = { role: "reader" as const, expiresAt: Infinity, usesLeft: 1 };
+  const { secret } = await it.invites.create(ALICE!, "notes", terms);
+  await it.invites.redeem(CAROL!, "notes", secret);
+  await it.members.admit(CAROL!, "notes");
+  assertEquals(await listed(CAROL!), [{ room: "notes", role: "reader" }]);
+});
+
+Deno.test("M18: somebody who joins while the owner takes them out has not joined", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using it = await membersWorld();
+    const there = (await it.another()).members;
+    await it.members.admit(ALICE!, "notes");
+    await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+    await Promise.all([
+      there.admit(BOB!, "notes"),
+      it.members.removeMember(ALICE!, "notes", BOB!),
+      there.admit(BOB!, "notes"),
+    ]);
+    assertEquals(await it.members.roleOf(BOB!, "notes"), null);
+    assertEquals((await it.members.list(BOB!, 10)).items, []);
+    assertEquals((await it.members.get(ALICE!, "notes")).members, []);
+  }
+});
+
+Deno.test("M19: a room belongs to its owner until the member to whom it is offered accepts it", async () => {
+  await using it = await membersWorld();
+  await it.members.admit(ALICE!, "notes");
+  for (const did of [BOB, CAROL]) {
+    await it.members.putMember(ALICE!, "notes", did!, "reader");
+    await it.members.admit(did!, "notes");
+  }
+  const listed = async (did: string) =>
+    (await it.members.list(did, 10)).items.map(({ role, pending }) => [role, pending ?? false]);
+  const offer = (did: string) => it.members.transfer(ALICE!, "notes", did);
+  const accept = (did: string) => it.members.acceptTransfer(did, "notes");
+  const cancel = (did: string) => it.members.cancelTransfer(did, "notes");
+
+  await refused(accept(BOB!), "NotOffered");
+  await refused(accept("did:plc:d"), "Forbidden");
+  await offer(BOB!);
+  assertEquals(await it.members.admit(BOB!, "notes"), "reader", "a ticket accepts no room");
+  assertEquals(await listed(BOB!), [["reader", false], ["owner", true]]);
+  assertEquals((await it.members.get(BOB!, "notes")).offeredTo, BOB);
+  assertEquals((await it.members.get(CAROL!, "notes")).offeredTo, undefined);
+  await offer(CAROL!);
+  await refused(accept(BOB!), "NotOffered");
+  assertEquals([await listed(BOB!), await listed(CAROL!)], [
+    [["reader", false]],
+    [["reader", false], ["owner", true]],
+  ]);
+
+  const withdrawals = [
+    () => cancel(ALICE!),
+    () => cancel(CAROL!),
+    () => it.members.ban(ALICE!, "notes", CAROL!),
+    () => it.members.removeMember(ALICE!, "notes", CAROL!),
+    () => it.members.removeMember(CAROL!, "notes", CAROL!),
+  ];
+  for (const withdraw of withdrawals) {
+    await it.members.unban(ALICE!, "notes", CAROL!);
+    await it.members.putMember(ALICE!, "notes", CAROL!, "reader");
+    await offer(CAROL!);
+    await refused(cancel(BOB!), "NotOffered");
+    await withdraw();
+    const { name } = await assertRejects(() => accept(CAROL!), Refusal);
+    assert(name === "NotOffered" || name === "Forbidden");
+    assert(!(await listed(CAROL!)).some(([role]) => role === "owner"));
+  }
+  await cancel(ALICE!); // there is nothing to take back
+
+  await offer(BOB!);
+  const [accepted, deleted] = await Promise.allSettled([
+    accept(BOB!),
+    (await it.another()).members.transfer(ALICE!, "notes", BOB!),
+  ]);
+  assertEquals([accepted.status, await it.members.roleOf(BOB!, "notes")], ["fulfilled", "owner"]);
+  assert(deleted.status === "fulfilled" || deleted.reason instanceof Refusal);
+  assertEquals(await it.members.roleOf(ALICE!, "notes"), "writer");
+  assertEquals([await listed(ALICE!), await listed(BOB!)], [[["writer", false]], [[
+    "owner",
+    false,
+  ]]]);
+});
+
+Deno.test("M20: what others offer a DID neither fails nor fills its list: who offers most loses first", async () => {
+  await using it = await membersWorld({ limits: { pendingRooms: 5, roomsPerDid: 20 } });
+  await it.members.admit(ALICE!, "hers");
+  await it.members.putMember(ALICE!, "hers", BOB!, "writer");
+  for (let n = 0; n < 20; n++) {
+    it.clock.advance(100);
+    await it.members.admit(CAROL!, `buy ${n}`);
+    await it.members.putMember(CAROL!, `buy ${n}`, BOB!, "reader");
+  }
+  const all: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await it.members.list(BOB!, 2, cursor);
+    assert(page.items.length <= 2 && page.items.every(({ pending }) => pending));
+    all.push(...page.items.map(({ room }) => room));
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  assertEquals(all, ["buy 16", "buy 17", "buy 18", "buy 19", "hers"]);
+  assertEquals(await it.members.admit(BOB!, "buy 0"), "reader", "it is listed no more, and open");
+  for (let n = 0; n < 20; n++) assertEquals(await it.members.admit(BOB!, `bob's ${n}`), "owner");
+  await refused(it.members.list(BOB!, 2, "x".repeat(3_000)), "InvalidRequest");
+});
+
+Deno.test("M21: removing or demoting a member ends what older invites do for them", async () => {
+  await using it = await membersWorld();
+  await it.members.admit(ALICE!, "notes");
+  const invite = (role: MemberRole) =>
+    it.invites.create(ALICE!, "notes", {
+      role,
+      expiresAt: it.clock.now() + 60_000,
+      usesLeft: 100,
+    });
+  const open = (secret: string, did = BOB!) => it.invites.redeem(did, "notes", secret);
+  const role = () => it.members.roleOf(BOB!, "notes");
+  const old = await invite("writer");
+  await open(old.secret);
+  await it.members.removeMember(BOB!, "notes", BOB!);
+  await open(old.secret); // who left by themselves may come back
+  assertEquals(await role(), "writer");
+
+  await it.members.removeMember(ALICE!, "notes", BOB!);
+  await refused(open(old.secret), "InvalidInvite");
+  await open(old.secret, CAROL!); // it is good for others
+  const next = await invite("writer");
+  await open(next.secret);
+  assertEquals(await role(), "writer");
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+  for (const { secret } of [old, next]) await refused(open(secret), "InvalidInvite");
+  await it.members.removeMember(BOB!, "notes", BOB!);
+  for (const { secret } of [old, next]) await refused(open(secret), "InvalidInvite");
+  await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+  assertEquals(await role(), "writer", "its owner can add them again by name");
+
+  // Somebody who has left a moment before is kept out as well.
+  const link = await invite("reader");
+  await it.members.removeMember(BOB!, "notes", BOB!);
+  await it.members.removeMember(ALICE!, "notes", BOB!);
+  await it.members.removeMember(ALICE!, "notes", BOB!);
+  await refused(open(link.secret), "InvalidInvite");
+  const events = (await it.members.events(ALICE!, "notes", 2)).items.map(({ what }) => what);
+  assertEquals(events, ["removeMember", "removeMember"], "the second one changed nothing");
+});
+
+Deno.test("M21: a removal beside the opening of a link leaves nobody in", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using it = await membersWorld();
+    const there = (await it.another()).invites;
+    await it.members.admit(ALICE!, "notes");
+    const terms = { role: "writer" as const, expiresAt: Infinity, usesLeft: 100 };
+    const { secret } = await it.invites.create(ALICE!, "notes", terms);
+    await it.members.putMember(ALICE!, "notes", BOB!, "reader");
+    await Promise.allSettled([
+      there.redeem(BOB!, "notes", secret),
+      it.members.removeMember(ALICE!, "notes", BOB!),
+      there.redeem(BOB!, "notes", secret),
+    ]);
+    assertEquals(await it.members.roleOf(BOB!, "notes"), null);
+  }
+});
+
+Deno.test("M21: what is remembered of removals is bounded, and what is forgotten revokes the invites that it was about", async () => {
+  await using it = await membersWorld();
+  await it.members.admit(ALICE!, "notes");
+  const terms = { role: "writer" as const, expiresAt: it.clock.now() + 60_000, usesLeft: 1_000 };
+  const { secret } = await it.invites.create(ALICE!, "notes", terms);
+  const removed = Array.from({ length: 130 }, (_, n) => `did:web:${"x".repeat(490)}${n}.example`);
+  for (const [n, did] of removed.entries()) {
+    if (n === 1) await it.invites.create(ALICE!, "notes", terms); // is older than all but one
+    await it.members.removeMember(ALICE!, "notes", did);
+  }
+  assertEquals(await it.invites.list(ALICE!, "notes"), []);
+  await refused(it.invites.redeem(removed[0]!, "notes", secret), "InvalidInvite");
+  const { value } = await it.kv.get<{ since: Map<string, number> }>([
+    "access",
+    "notes",
+    "removals",
+  ]);
+  assert(value!.since.size < 100);
+  const fresh = await it.invites.create(ALICE!, "notes", terms);
+  assertEquals((await it.kv.get(["access", "notes", "removals"])).value, null);
+  await it.invites.redeem(removed[0]!, "notes", fresh.secret);
 });

@@ -109,7 +109,12 @@ interface Instance {
 async function start(kv: Deno.Kv, clock: FakeClock): Promise<Instance> {
   const store = new KvRoomStore(kv, clock);
   await store.join();
-  const admin = new RoomAdmin({ kv, store, clock, limits: { members: 10, roomsPerDid: 10 } });
+  const admin = new RoomAdmin({
+    kv,
+    store,
+    clock,
+    limits: { members: 10, roomsPerDid: 10, pendingRooms: 10 },
+  });
   return {
     store,
     admin,

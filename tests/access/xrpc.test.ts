@@ -41,7 +41,10 @@ Deno.test("M10: an app shares a room with three people, makes it public, and tak
   const ok = { status: 200 };
   assertEquals(await it.post("putMember", ALICE, { room, member: BOB, role: "writer" }), ok);
   assertEquals(await it.post("putMember", ALICE, { room, member: CAROL, role: "reader" }), ok);
+  const pending = { room, role: "writer", pending: true, by: ALICE };
+  assertEquals((await it.get("listRooms", BOB)).rooms, [pending]);
   assertEquals([await ticket(BOB), await ticket(CAROL)], ["writer", "reader"]);
+  assertEquals((await it.get("listRooms", BOB)).rooms, [{ room, role: "writer" }]);
   assertEquals(await it.post("setVisibility", ALICE, { room, visibility: "public-read" }), ok);
   assertEquals(await it.post("removeMember", ALICE, { room, member: BOB }), ok);
   assertEquals(await it.post("ban", ALICE, { room, member: CAROL }), ok);
@@ -118,11 +121,21 @@ Deno.test("M12: anyone with the link comes in, as often as the invite says", asy
   assertEquals((await it.get("getRoom", BOB, { room })).invites, undefined);
   assertEquals((await it.post("revokeInvite", ALICE, { room, id: invite.id })).status, 200);
   assertEquals((await it.post("redeemInvite", CAROL, { room, secret })).error, "InvalidInvite");
+  assertEquals((await it.post("acceptTransfer", BOB, { room })).error, "NotOffered");
   assertEquals((await it.post("transferRoom", ALICE, { room, member: BOB })).status, 200);
+  assertEquals((await it.get("getRoom", ALICE, { room })).offeredTo, BOB);
+  assertEquals((await it.get("listRooms", BOB)).rooms, [
+    { room, role: "writer" },
+    { room, role: "owner", pending: true, by: ALICE },
+  ]);
+  assertEquals((await it.post("cancelTransfer", ALICE, { room })).status, 200);
+  assertEquals((await it.post("transferRoom", ALICE, { room, member: BOB })).status, 200);
+  assertEquals((await it.post("acceptTransfer", BOB, { room })).status, 200);
   assertEquals((await it.get("getRoom", ALICE, { room })).role, "writer");
   const { events } = await it.get("listEvents", BOB, { room });
   assertEquals(events.map(({ what }: { what: string }) => what), [
-    ...["transfer", "revokeInvite", "redeemInvite", "createInvite", "create"],
+    ...["acceptTransfer", "transfer", "cancelTransfer", "transfer"],
+    ...["revokeInvite", "redeemInvite", "createInvite", "create"],
   ]);
 });
 

@@ -60,7 +60,8 @@ Deno.test("H3: the lexicons of our methods are served, valid, under the namespac
   const names = lexicons.map(({ id }: { id: string }) => id.replace("com.example.sync.", ""));
   assertEquals(names, [
     ...["getTicket", "token", "getRoom", "listRooms", "listEvents", "putMember", "removeMember"],
-    ...["setVisibility", "ban", "unban", "transferRoom", "deleteRoom"],
+    ...["setVisibility", "ban", "unban", "transferRoom", "acceptTransfer", "cancelTransfer"],
+    "deleteRoom",
     ...["createInvite", "redeemInvite", "revokeInvite", "grant"],
   ]);
   assertEquals(await errorOf(await it.call("/lexicons/com.example.other")), [404, "NotFound"]);
