@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { connect } from "node:tls";
@@ -7,6 +6,7 @@ import type { BoundedFetch } from "./bounded_fetch.ts";
 import { isHostName } from "./host_name.ts";
 import { timedOut, unusable } from "./lookup_failure.ts";
 import { guardedLookup, isPublicAddress, type Resolve } from "./public_address.ts";
+import { resolveHost } from "./resolve.ts";
 
 /** The parts of the outside world that a test replaces. */
 export interface WebInternals {
@@ -18,7 +18,7 @@ export interface WebInternals {
 }
 
 const outside: WebInternals = {
-  resolve: (hostname) => lookup(hostname, { all: true }),
+  resolve: (hostname) => resolveHost(hostname),
   isAllowed: isPublicAddress,
   port: 443,
   ca: undefined,
