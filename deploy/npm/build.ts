@@ -45,9 +45,9 @@ await Deno.writeTextFile(
 await Deno.copyFile(`${CLIENT}../../LICENSE`, `${FOLDER}LICENSE`);
 
 console.log(`${FOLDER} is ready.`);
-const own = [PEER, "y-websocket", "y-protocols/*", "lib0/*"];
+const own = [PEER, "y-protocols/*", "lib0/*"];
 console.log(`In a page, minified and compressed: ${await size(PEER)} beside ${PEER},`);
-console.log(`of which ${await size(...own)} are not y-websocket, y-protocols or lib0.`);
+console.log(`of which ${await size(...own)} are not y-protocols or lib0.`);
 
 /** What it comes to in a bundle without some packages. */
 async function size(...without: string[]): Promise<string> {

@@ -1,15 +1,21 @@
 /**
- * Why a provider is not connected, or something was refused. `name` is the service's own name for it
- * (`Forbidden`, `RateLimitExceeded`, …), or one of
+ * Why a provider is not connected, or why something was rejected. `message` is a sentence that a user
+ * may read. `name` is for programs: the service's own name for it (`Forbidden`, `RateLimitExceeded`, …),
+ * or one of
  *
- * - `Unreachable`: there was no answer, or none that the service would give
- * - `NoTicket`: `getTicket` failed in a way of its own, which is the `cause`, or gave something else
+ * - `Unreachable`: there was no answer, or none of the service's
+ * - `NoTicket`: `getTicket` threw something else, which is the `cause`, or resolved with no ticket
  * - `Closed`: the connection has ended; `code` says how
- * - `NotAllowed`: the service refuses what was written, or shown
- * - `Destroyed`: the provider was
+ * - `NotAllowed`: the service rejects what was written, or shown
+ * - `TooLarge`: a single value is larger than the service accepts. It stays on this device, and so does
+ *   everything that builds on it
+ * - `Incomplete`: the document refers to edits that nobody has sent; everything else is in sync
+ * - `Conflict`: somebody else used this document's Yjs client id. The edits of this device were kept
+ *   under another one
+ * - `Destroyed`: the provider was destroyed
  */
 export class ProviderError extends Error {
-  /** The HTTP status of the answer, if it was one. */
+  /** The HTTP status of the answer, if there was one. */
   readonly status?: number;
   /** The close code of the connection, if it has ended. */
   readonly code?: number;
@@ -28,29 +34,55 @@ export class ProviderError extends Error {
 
 type Details = Partial<Pick<ProviderError, "status" | "code" | "retryAfter" | "cause">>;
 
-/** Whatever was thrown on the way to a connection, as what it means for a provider. */
-export function asFailure(thrown: unknown): ProviderError {
+/** What was thrown on the way to a connection to this endpoint, as what it means for a provider. */
+export function asFailure(thrown: unknown, endpoint: string): ProviderError {
   if (thrown instanceof ProviderError) return thrown;
-  // What `fetch` throws where nobody answers: https://fetch.spec.whatwg.org/#fetch-method
-  const name = thrown instanceof TypeError ? "Unreachable" : "NoTicket";
-  const words = thrown instanceof Error ? thrown.message : String(thrown);
-  return new ProviderError(name, words, { cause: thrown });
+  // `fetch` throws a TypeError where nobody answers: https://fetch.spec.whatwg.org/#fetch-method
+  if (thrown instanceof TypeError) {
+    const words = `The service at ${endpoint} cannot be reached.`;
+    return new ProviderError("Unreachable", words, { cause: thrown });
+  }
+  const words = "The app could not prove who you are. You may have to sign in again.";
+  return new ProviderError("NoTicket", words, { cause: thrown });
 }
 
-/** The answer to a call by XRPC. @throws {ProviderError} it is an error, or none of XRPC's */
+/** Why the service closed a connection, for a user; null if it did not say. */
+export function closeWords(code: number, reason: string): string | null {
+  return reason === "" ? CLOSE_WORDS[code] ?? null : sentence(reason);
+}
+
+const CLOSE_WORDS: Record<number, string> = {
+  1001: "The service is restarting.",
+  1009: "What was sent is larger than the service accepts.",
+  1011: "The service has a problem.",
+  1013: "The service is too busy.",
+  4401: "The session is over.",
+  4403: "Your access was removed.",
+  4404: "The document was deleted.",
+  4429: "This app sends more than the service accepts.",
+};
+
+/** The answer to an XRPC call. @throws {ProviderError} it is an error, or no answer of XRPC's */
 export async function readAnswer<T>(response: Response): Promise<T> {
   const { status, headers } = response;
   const body = await response.json().catch(() => null);
   const isObject = typeof body === "object" && body !== null;
   if (response.ok && isObject) return body as T;
   const retryAfter = readRetryAfter(headers.get("retry-after"));
-  // Only who speaks XRPC is the service. A login page of a café's network answers too.
+  // Only what speaks XRPC is the service. A login page of a café's network answers too.
   if (!isObject || typeof body.error !== "string") {
-    const words = `Instead of the service, something else answered (${status}).`;
+    const words = `Something other than the service answered (status ${status}).`;
     throw new ProviderError("Unreachable", words, { retryAfter });
   }
-  const words = typeof body.message === "string" ? body.message : body.error;
+  const hasWords = typeof body.message === "string" && body.message !== "";
+  const words = hasWords ? sentence(body.message) : `The service said no (${body.error}).`;
   throw new ProviderError(body.error, words, { status, retryAfter });
+}
+
+/** Words as a sentence: with a capital, and a full stop. */
+export function sentence(words: string): string {
+  const text = words.trim();
+  return text[0]!.toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 }
 
 /** In ms: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3, seconds or a date. */

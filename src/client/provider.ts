@@ -1,19 +1,26 @@
 import { Awareness } from "y-protocols/awareness";
-import type { Doc } from "yjs";
+import { type Doc, encodeStateVector } from "yjs";
 import { Backoff } from "./backoff.ts";
 import { Bell } from "./bell.ts";
 import { isDenial, isRenewal, setback } from "./endings.ts";
-import { asFailure, ProviderError } from "./failure.ts";
+import { Connection } from "./connection.ts";
+import { asFailure, ProviderError, sentence } from "./failure.ts";
 import { Gate } from "./gate.ts";
-import { Line } from "./line.ts";
+import { Outbox } from "./outbox.ts";
 import { type Peer, peersOf } from "./peers.ts";
-import { Saving } from "./saving.ts";
+import { Presence, quietly } from "./presence.ts";
 import type { GetTicket, Role, Ticket } from "./tickets.ts";
-import type { Auth } from "./wire.ts";
+import { readMessage, step1Frame } from "./wire.ts";
 import { type Sign, thisWorld, type World } from "./world.ts";
 
 /** How long one waits for a ticket, in ms: two calls, one of them by way of a PDS. */
 const TICKET_PATIENCE = 15_000;
+
+/** The close code of a message that is too large. */
+const TOO_LARGE = 1009;
+
+const INCOMPLETE =
+  "Some edits that this document builds on were never sent. All others are in sync.";
 
 /** A connection that has held for so long has not failed when it ends, in ms. */
 const STEADY = 10_000;
@@ -31,7 +38,7 @@ export type ProviderEvent = "status" | "role" | "saved" | "peers" | "error";
 
 /** How a {@linkcode TesseraProvider} is set up. */
 export interface ProviderOptions {
-  /** The origin of the service, as in `https://sync.example.com`. */
+  /** The address of the service, as in `https://sync.example.com` or `https://example.com/sync`. */
   endpoint: string;
   /** Gets a ticket: `serviceAuth(agent)`, `viaProxy(agent)`, `devToken(...)`, or a way of yours. */
   getTicket: GetTicket;
@@ -62,8 +69,11 @@ export class TesseraProvider extends EventTarget {
   /** Who is here, as editors want it. Each state's `did` is the service's word. */
   readonly awareness: Awareness;
   readonly #getTicket: (signal: AbortSignal) => Promise<Ticket>;
-  readonly #line: Line;
-  readonly #saving: Saving;
+  readonly #endpoint: string;
+  readonly #url: string;
+  readonly #outbox: Outbox;
+  readonly #presence: Presence;
+  #connection: Connection | null = null;
   readonly #gate: Gate;
   readonly #backoff: Backoff;
   readonly #changed = new Bell();
@@ -75,6 +85,9 @@ export class TesseraProvider extends EventTarget {
   #did: string | null = null;
   #error: ProviderError | null = null;
   #hadUnsaved = false;
+  #isIncomplete = false;
+  /** The service has rejected something on this connection. */
+  #wasRefused = false;
 
   /**
    * Joins a room, and connects unless told not to.
@@ -90,32 +103,35 @@ export class TesseraProvider extends EventTarget {
     private readonly world: World = thisWorld,
   ) {
     super();
-    const { origin } = new URL(endpoint);
+    const { origin, pathname } = new URL(endpoint);
+    const base = origin + pathname.replace(/\/+$/, "");
+    void world.WebSocket; // throws where there is none
     this.awareness = awareness ?? new Awareness(doc);
-    this.#getTicket = (signal) => getTicket({ endpoint: origin, room, signal });
-    this.#gate = Gate.to(origin, world);
+    this.#endpoint = base;
+    this.#url = `${base.replace(/^http/, "ws")}/sync/${encodeURIComponent(room)}`;
+    this.#getTicket = (signal) => getTicket({ endpoint: base, room, signal });
+    this.#gate = Gate.to(base, world);
     this.#backoff = new Backoff(world);
-    const url = `${origin.replace(/^http/, "ws")}/sync`;
-    this.#line = new Line(url, room, doc, this.awareness, world, {
-      synced: () => this.#goOnline(),
-      answered: () => this.#saving.answered(),
-      acknowledged: (probe) => this.#saving.acknowledged(probe),
-      told: (auth) => this.#hear(auth),
+    this.#outbox = new Outbox(doc, this, world, {
+      changed: () => this.#noteSaved(),
+      late: () => this.#doubt(),
     });
-    this.#saving = new Saving(doc, this.#line, world, () => this.#noteSaved());
+    this.#presence = new Presence(this.awareness, () => this.#tell("peers"));
     this.#hadUnsaved = this.hasUnsavedChanges;
 
     const { signal } = this.#life;
-    const onPeers = () => this.#tell("peers");
     const destroy = () => this.destroy();
-    this.awareness.on("change", onPeers);
+    const follow = () => this.#presence.follow();
     doc.on("destroy", destroy);
+    doc.on("afterTransactionCleanup", follow);
     const unwatch = world.watch((sign) => this.#heed(sign));
     signal.addEventListener("abort", () => {
       unwatch();
       doc.off("destroy", destroy);
-      this.awareness.off("change", onPeers);
-      if (awareness === undefined) this.awareness.destroy();
+      doc.off("afterTransactionCleanup", follow);
+      this.#outbox.destroy();
+      this.#presence.destroy();
+      if (awareness === undefined) quietly(() => this.awareness.destroy());
     });
     if (connect) this.connect();
   }
@@ -140,7 +156,7 @@ export class TesseraProvider extends EventTarget {
    * Event: `saved`, when it changes. What a reader has only read does not count.
    */
   get hasUnsavedChanges(): boolean {
-    return this.#role === "reader" ? this.#saving.isOwnPending : this.#saving.isPending;
+    return this.#role === "reader" ? this.#outbox.isOwnPending : this.#outbox.isPending;
   }
 
   /** The others who are here. Event: `peers`. */
@@ -169,26 +185,29 @@ export class TesseraProvider extends EventTarget {
     this.#setStatus("offline");
   }
 
-  /** Disconnects, and lets go of everything. The document is the app's, and stays. */
+  /** Disconnects, and lets go of everything. The document is the app's, and stays. It never throws. */
   destroy(): void {
     if (this.#life.signal.aborted) return;
     this.disconnect();
-    this.#saving.destroy();
-    this.#line.destroy();
-    this.#life.abort(new ProviderError("Destroyed", "The provider was destroyed."));
+    this.#life.abort(new ProviderError("Destroyed", "The document was closed."));
   }
 
   /**
-   * Resolves once everything in the document is on the service's disk.
-   * @throws {ProviderError} it will not be: denied, a reader's, or the provider is destroyed
+   * Resolves once everything in the document is on the service's disk. It waits as long as the service
+   * cannot be reached: an `AbortSignal` limits that.
+   * @throws {ProviderError} it will not be saved: denied, a reader's, too large, or the provider is destroyed
+   * @throws what the signal is aborted with
    */
-  async saved(): Promise<void> {
+  async saved({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const { signal: life } = this.#life;
+    const either = signal === undefined ? life : AbortSignal.any([life, signal]);
     while (this.hasUnsavedChanges) {
       if (this.#status === "denied") throw this.#error;
       if (this.#role === "reader") {
-        throw new ProviderError("NotAllowed", "You may read this room, and not write in it.");
+        throw new ProviderError("NotAllowed", "You can view this document, but not edit it.");
       }
-      await this.#changed.wait(this.world, Infinity, this.#life.signal);
+      if (this.#outbox.tooLarge !== null) throw tooLarge(this.#outbox.tooLarge);
+      await this.#changed.wait(this.world, Infinity, either);
     }
   }
 
@@ -212,9 +231,10 @@ export class TesseraProvider extends EventTarget {
 
   async #stayConnected(signal: AbortSignal): Promise<void> {
     while (true) {
-      const failure = await this.#session(signal).catch(asFailure);
+      const failure = await this.#session(signal).catch((e) => asFailure(e, this.#endpoint));
       if (signal.aborted) return;
-      this.#saving.ended();
+      this.#hangUp();
+      if (failure.code === TOO_LARGE && !this.#wasRefused) this.#outbox.refused();
       this.#setError(failure);
       if (isDenial(failure)) return this.#deny();
       this.#goOffline(failure);
@@ -225,22 +245,24 @@ export class TesseraProvider extends EventTarget {
   async #session(signal: AbortSignal): Promise<ProviderError> {
     await this.#backoff.due(signal);
     await this.#gate.enter(signal);
+    let connection: Connection;
     try {
       this.#backoff.tried();
       const ticket = await this.#ticket(signal);
       signal.throwIfAborted(); // it may have come just as somebody disconnected
       this.#did = ticket.did;
       this.#setRole(ticket.role);
-      await this.#line.open(ticket.protocols);
+      connection = this.#open(ticket.protocols);
+      await connection.opened();
     } finally {
       this.#gate.leave();
     }
-    return await this.#line.ended;
+    return await connection.ended;
   }
 
   async #ticket(signal: AbortSignal): Promise<Ticket> {
     const late = new AbortController();
-    const words = "The service did not answer.";
+    const words = `The service at ${this.#endpoint} did not answer.`;
     const cancel = this.world.after(
       TICKET_PATIENCE,
       () => late.abort(new ProviderError("Unreachable", words)),
@@ -249,12 +271,12 @@ export class TesseraProvider extends EventTarget {
     try {
       const ticket = await Promise.race([this.#getTicket(either), aborted(either)]);
       if (!Array.isArray(ticket?.protocols)) {
-        throw new ProviderError("NoTicket", "What getTicket resolved with is no ticket.");
+        throw new ProviderError("NoTicket", "The app got no ticket for this document.");
       }
       this.#gate.backoff.succeeded();
       return ticket;
     } catch (error) {
-      const failure = asFailure(error);
+      const failure = asFailure(error, this.#endpoint);
       if (isDenial(failure)) this.#gate.backoff.succeeded(); // it has answered
       else if (!signal.aborted) this.#gate.backoff.failed(setback(failure));
       throw failure;
@@ -263,9 +285,76 @@ export class TesseraProvider extends EventTarget {
     }
   }
 
+  #open(protocols: string[]): Connection {
+    this.#wasRefused = false;
+    const hear = (frame: Uint8Array) => {
+      try {
+        this.#hear(frame);
+      } catch (cause) {
+        console.error("The service sent what this client cannot read:", cause);
+        connection.end("The service sent something that cannot be read.");
+      }
+    };
+    const begin = () => this.#begin(connection);
+    const connection = new Connection(this.#url, protocols, this.world, begin, hear);
+    return this.#connection = connection;
+  }
+
+  #begin(connection: Connection): void {
+    this.#outbox.attach(connection);
+    connection.send(step1Frame(encodeStateVector(this.doc)));
+    this.#presence.join((frame) => connection.send(frame));
+  }
+
+  #hear(frame: Uint8Array): void {
+    const message = readMessage(frame);
+    this.#presence.follow();
+    switch (message?.type) {
+      case "step1":
+        this.#outbox.answer(message.stateVector);
+        break;
+      case "update":
+        this.#outbox.apply(message.update);
+        break;
+      case "step2":
+        this.#outbox.apply(message.update);
+        this.#goOnline();
+        break;
+      case "awareness":
+        this.#presence.hear(message.entries);
+        break;
+      case "queryAwareness":
+        this.#presence.show();
+        break;
+      case "probe":
+        this.#connection?.settled();
+        this.#outbox.acknowledged(message.n);
+        break;
+      case "role":
+        this.#setRole(message.role as Role);
+        break;
+      case "denied":
+        this.#wasRefused = true;
+        this.#setError(new ProviderError("NotAllowed", sentence(message.reason)));
+    }
+    this.#checkComplete();
+  }
+
+  /** Says once for each connection that the document refers to edits that nobody has. */
+  #checkComplete(): void {
+    if (this.#status !== "online") return;
+    const { isIncomplete } = this.#outbox;
+    if (isIncomplete === this.#isIncomplete) return;
+    this.#isIncomplete = isIncomplete;
+    if (isIncomplete) this.#setError(new ProviderError("Incomplete", INCOMPLETE));
+    else if (this.#error?.name === "Incomplete") this.#error = null;
+  }
+
   #goOnline(): void {
+    if (this.#status === "online") return;
+    this.#isIncomplete = false;
     this.#onlineSince = this.world.uptime();
-    this.#error = null;
+    if (this.#outbox.tooLarge === null) this.#error = null;
     this.#setStatus("online");
   }
 
@@ -288,26 +377,32 @@ export class TesseraProvider extends EventTarget {
   }
 
   #leave(): void {
-    this.#stay?.abort(new ProviderError("Closed", "Disconnected."));
+    this.#stay?.abort(new ProviderError("Closed", "The app disconnected."));
     this.#stay = null;
     this.#onlineSince = Infinity;
-    this.#line.end("Disconnected.");
-    this.#saving.ended();
+    this.#hangUp();
+  }
+
+  /** There is no connection any more. */
+  #hangUp(): void {
+    this.#presence.leave();
+    this.#outbox.detach();
+    this.#connection?.end("The app disconnected.");
+    this.#connection = null;
+  }
+
+  #doubt(): void {
+    this.#connection?.doubt(step1Frame(encodeStateVector(this.doc)));
   }
 
   #heed(sign: Sign): void {
-    this.#line.doubt();
+    this.#doubt();
     if (sign !== "offline") this.#wake(sign === "online");
   }
 
   #wake(afresh: boolean): void {
     this.#gate.backoff.wake(afresh);
     this.#backoff.wake(afresh);
-  }
-
-  #hear(auth: Auth): void {
-    if ("role" in auth) this.#setRole(auth.role as Role);
-    else this.#setError(new ProviderError("NotAllowed", auth.denied));
   }
 
   #setStatus(status: Status): void {
@@ -329,6 +424,9 @@ export class TesseraProvider extends EventTarget {
   }
 
   #noteSaved(): void {
+    const { tooLarge: bytes } = this.#outbox;
+    if (bytes === null && this.#error?.name === "TooLarge") this.#error = null;
+    if (bytes !== null && this.#error?.name !== "TooLarge") this.#setError(tooLarge(bytes));
     if (this.#hadUnsaved === this.hasUnsavedChanges) return;
     this.#hadUnsaved = this.hasUnsavedChanges;
     this.#tell("saved");
@@ -338,6 +436,13 @@ export class TesseraProvider extends EventTarget {
     this.#changed.ring();
     this.dispatchEvent(new Event(type));
   }
+}
+
+function tooLarge(bytes: number): ProviderError {
+  const megabytes = (bytes / 1_000_000).toFixed(1);
+  const words = `A part of this document (${megabytes} MB) is larger than the service accepts. ` +
+    "It is not saved, and neither is what builds on it.";
+  return new ProviderError("TooLarge", words);
 }
 
 /** Rejects when it is. */

@@ -1,50 +1,102 @@
-/** What a client of the service has to know beside what y-websocket knows: SPEC.md, "The wire". */
+/**
+ * The frames of y-protocols, one message a frame, and what the service adds to them: SPEC.md, "The wire".
+ */
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
-import { messageYjsSyncStep1, writeSyncStep1 } from "y-protocols/sync";
-import type { Doc } from "yjs";
 
-/** Types of messages. */
-export const SYNC = 0;
-export const AUTH = 2;
-export const PROBE = 102;
+const SYNC = 0;
+const AWARENESS = 1;
+const AUTH = 2;
+const QUERY_AWARENESS = 3;
+const PROBE = 102;
 
-/** Kinds of messages about what one may do. */
+const STEP_1 = 0;
+const STEP_2 = 1;
+const UPDATE = 2;
+
 const DENIED = 0;
 const ROLE = 1;
 
-/** "Send this back once all that I sent before it is durable." */
-export function probeFrame(n: number): Uint8Array<ArrayBuffer> {
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A message from the service. */
+export type Message =
+  | { type: "step1"; stateVector: Uint8Array }
+  | { type: "step2" | "update"; update: Uint8Array }
+  | { type: "awareness"; entries: Uint8Array }
+  | { type: "queryAwareness" }
+  | { type: "denied"; reason: string }
+  | { type: "role"; role: string }
+  | { type: "probe"; n: number };
+
+/** Reads a frame. Null is what a later service may say. @throws {Error} it cannot be read */
+export function readMessage(frame: Uint8Array): Message | null {
+  const decoder = decoding.createDecoder(frame);
+  switch (decoding.readVarUint(decoder)) {
+    case SYNC:
+      return readSync(decoder);
+    case AWARENESS:
+      return { type: "awareness", entries: decoding.readVarUint8Array(decoder) };
+    case AUTH:
+      return readAuth(decoder);
+    case QUERY_AWARENESS:
+      return { type: "queryAwareness" };
+    case PROBE:
+      return { type: "probe", n: decoding.readVarUint(decoder) };
+    default:
+      return null;
+  }
+}
+
+function readSync(decoder: decoding.Decoder): Message | null {
+  const kind = decoding.readVarUint(decoder);
+  const payload = decoding.readVarUint8Array(decoder);
+  if (kind === STEP_1) return { type: "step1", stateVector: payload };
+  if (kind === STEP_2) return { type: "step2", update: payload };
+  if (kind === UPDATE) return { type: "update", update: payload };
+  return null;
+}
+
+function readAuth(decoder: decoding.Decoder): Message | null {
+  const kind = decoding.readVarUint(decoder);
+  if (kind === DENIED) return { type: "denied", reason: decoding.readVarString(decoder) };
+  if (kind === ROLE) return { type: "role", role: decoding.readVarString(decoder) };
+  return null;
+}
+
+/** "This is what I have; send me what I lack." */
+export const step1Frame = (stateVector: Uint8Array): Bytes => syncFrame(STEP_1, stateVector);
+
+/** The last of the answer to step 1. */
+export const step2Frame = (update: Uint8Array): Bytes => syncFrame(STEP_2, update);
+
+/** An edit, or a part of the answer to step 1 that is not the last. */
+export const updateFrame = (update: Uint8Array): Bytes => syncFrame(UPDATE, update);
+
+/** "Send this back once everything that I sent before it is durable." */
+export function probeFrame(n: number): Bytes {
   return encode((encoder) => {
     encoding.writeVarUint(encoder, PROBE);
     encoding.writeVarUint(encoder, n);
   });
 }
 
-/** "This is what I have; send me what I lack." */
-export function step1Frame(doc: Doc): Uint8Array<ArrayBuffer> {
+/** Who is here. */
+export function awarenessFrame(entries: Uint8Array): Bytes {
   return encode((encoder) => {
-    encoding.writeVarUint(encoder, SYNC);
-    writeSyncStep1(encoder, doc);
+    encoding.writeVarUint(encoder, AWARENESS);
+    encoding.writeVarUint8Array(encoder, entries);
   });
 }
 
-function encode(write: (encoder: encoding.Encoder) => void): Uint8Array<ArrayBuffer> {
-  return encoding.encode(write) as Uint8Array<ArrayBuffer>;
+function syncFrame(kind: number, payload: Uint8Array): Bytes {
+  return encode((encoder) => {
+    encoding.writeVarUint(encoder, SYNC);
+    encoding.writeVarUint(encoder, kind);
+    encoding.writeVarUint8Array(encoder, payload);
+  });
 }
 
-/** What the service says about what one may do: that something was refused, or one's role from now on. */
-export type Auth = { denied: string } | { role: string };
-
-/** Reads it, after its type. Null is what a later service might say. */
-export function readAuth(decoder: decoding.Decoder): Auth | null {
-  const kind = decoding.readVarUint(decoder);
-  if (kind === DENIED) return { denied: decoding.readVarString(decoder) };
-  if (kind === ROLE) return { role: decoding.readVarString(decoder) };
-  return null;
-}
-
-/** Whether a message about the document is step 1. It is still to be read. */
-export function asksForMore(decoder: decoding.Decoder): boolean {
-  return decoding.peekVarUint(decoder) === messageYjsSyncStep1;
+function encode(write: (encoder: encoding.Encoder) => void): Bytes {
+  return encoding.encode(write) as Bytes;
 }

@@ -2,7 +2,7 @@ import { createDecoder, hasContent } from "lib0/decoding";
 import * as Y from "yjs";
 import { inParts, type Part } from "./deletion.ts";
 import { type Extent, outline, type Range } from "./outline.ts";
-import { nextPiece, type Piece, type StateVector } from "./pieces.ts";
+import { nextPiece, type Piece, type StateVector } from "@tessera/client/pieces";
 import { snapshotInSteps } from "./snapshot.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
 import { readUint } from "./varint.ts";

@@ -1,5 +1,5 @@
 import * as encoding from "lib0/encoding";
-import { type Cursor, inCausalOrder } from "./causal_order.ts";
+import { type Cursor, inCausalOrder } from "@tessera/client/pieces";
 import type { Part } from "./deletion.ts";
 import { type Block, type Outline, type Range, readDeletions } from "./outline.ts";
 import { StructReader } from "./struct_reader.ts";

@@ -1,6 +1,6 @@
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
-import { deletionsOf } from "./pieces.ts";
+import { deletionsOf } from "@tessera/client/pieces";
 
 /** After so many structs it is somebody else's turn: about 3 ms. */
 const TURN_STRUCTS = 16_384;

@@ -21,9 +21,10 @@ export class FakeWorld implements World {
       // As a browser does it: nothing happens before whoever made it has had a look at it.
       queueMicrotask(() => this.onSocket(socket));
     };
+    const after = this.after.bind(this);
     this.WebSocket = class extends FakeSocket {
       constructor(url: string, protocols: string[]) {
-        super(url, [...protocols]);
+        super(url, [...protocols], after);
         add(this);
       }
     } as unknown as typeof WebSocket;
@@ -85,7 +86,11 @@ export class FakeSocket {
   /** The service's side hears each frame. */
   onSent: (frame: Uint8Array) => void = () => {};
 
-  constructor(readonly url: string, readonly protocols: string[]) {}
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+    private readonly after: World["after"],
+  ) {}
 
   send(frame: Uint8Array): void {
     this.sent.push(frame);
@@ -108,8 +113,17 @@ export class FakeSocket {
     this.onmessage?.({ data: new Uint8Array(frame).buffer });
   }
 
-  /** The service asks for what it lacks of an empty document, and says that it has nothing itself. */
+  /**
+   * The service asks for what it lacks of an empty document, and says that it has nothing itself. From
+   * then on it says every 20 s that nobody else is here.
+   */
   sync(): this {
+    const keepAlive = () => {
+      if (this.readyState !== 1) return;
+      this.hear(1, 1, 0);
+      this.after(20_000, keepAlive);
+    };
+    this.after(20_000, keepAlive);
     this.hear(0, 0, 1, 0);
     this.hear(0, 1, 2, 0, 0);
     return this;

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import * as Y from "yjs";
-import { nextPiece, type Piece } from "../../src/sync/pieces.ts";
+import { nextPiece, type Piece } from "../../src/client/pieces.ts";
 import { snapshotInSteps } from "../../src/sync/snapshot.ts";
 import { apply, edit, meet, write } from "./edits.ts";
 
