@@ -10,13 +10,14 @@ const COUNT = 40;
 /** A document of 40 MB, and a function to ask for the part of it from so many MB on. */
 function world() {
   const author = new Y.Doc();
-  for (let n = 0; n < COUNT; n++) author.getText("text").insert(0, "x".repeat(MB));
+  // Single values, which are not cut.
+  for (let n = 0; n < COUNT; n++) author.getArray("values").push([new Uint8Array(MB)]);
   const document = new Document();
   document.apply([Y.encodeStateAsUpdate(author)]);
   const clock = new FakeClock();
   const parts = new Parts(clock);
   const from = (n: number) =>
-    parts.next(document, 1, Y.encodeStateVector(new Map([[author.clientID, n * MB]])));
+    parts.next(document, 1, Y.encodeStateVector(new Map([[author.clientID, n]])));
   return { clock, parts, from };
 }
 
