@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEV_TOKEN } from "../outside/clients.ts";
 import { RawLine } from "./raw_line.ts";
-import { dose, Target, within } from "./target.ts";
+import { dose, MALLORY, Target, within } from "./target.ts";
 
 const METHOD = "/xrpc/chat.roomy.v0.sync.getTicket";
 
@@ -58,7 +58,7 @@ Deno.test("HP8: calls without a body or a token take no place from others", asyn
     return `${served} of 50 others served; without a good token: ${
       answers.map((head) => head.split(" ")[1])
     }`;
-  });
+  }, { isWork: true });
   lines.forEach((line) => line.close());
   assertEquals([served, unauthenticated], [50, 2]);
 });
@@ -77,8 +77,80 @@ Deno.test("HP12: a Host that is none is 400, counted, and one line in the log", 
     }
     const all = [...statuses].map(([status, times]) => `${times} x ${status}`).join(", ");
     return `${all}; ${unforeseen(target).length} lines about errors`;
-  });
+  }, { isWork: true });
   assert([...statuses.keys()].every((status) => status < 500), "none is an error of ours");
   assert((statuses.get(429) ?? 0) > 0, "they count as requests");
   assertEquals(unforeseen(target).slice(0, 3), []);
+});
+
+Deno.test("HP13: no request, however odd, is an error of ours", async () => {
+  await using target = await Target.start();
+  const call = (method: string, query: string) =>
+    `GET /xrpc/chat.roomy.v0.sync.${method}?did=${MALLORY}&${query} HTTP/1.1\r\nhost: x\r\n` +
+    `authorization: Bearer ${DEV_TOKEN}\r\n\r\n`;
+  const post = (headers: string, body: string) =>
+    `POST ${METHOD} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${DEV_TOKEN}\r\n${headers}\r\n\r\n${body}`;
+  const chunked = "transfer-encoding: chunked";
+  const long = "x".repeat(30_000);
+  const requests: Record<string, string> = {
+    "a cursor of 3,000 characters": call("listRooms", `cursor=${"c".repeat(3_000)}`),
+    "a chunk extension of 30 KB": post(chunked, `2;${long}\r\n{}\r\n0\r\n\r\n`),
+    "a cursor of bytes that are no UTF-8": call("listRooms", `cursor=%ff%fe`),
+    "a cursor of listEvents": call("listEvents", `room=square&cursor=${"9".repeat(3_000)}`),
+    "a limit beyond all numbers": call("listRooms", `limit=${"9".repeat(400)}`),
+    "a limit that is NaN": call("listRooms", `limit=NaN`),
+    "a trailer of 30 KB": post(chunked, `2\r\n{}\r\n0\r\nx: ${long}\r\n\r\n`),
+    "a chunk of no size": post(chunked, `zz\r\n{}\r\n0\r\n\r\n`),
+    "a chunk of 2^64 bytes": post(chunked, `ffffffffffffffffff\r\n{}\r\n0\r\n\r\n`),
+    "a negative length": post("content-length: -1", "{}"),
+    "two lengths": post("content-length: 2\r\ncontent-length: 3", "{}"),
+    "a length and chunks": post(`content-length: 2\r\n${chunked}`, "0\r\n\r\n"),
+    "a body that is no JSON": post("content-length: 2", "{]"),
+    "a body nested 7,000 deep": post(
+      "content-length: 14000",
+      "[".repeat(7_000) + "]".repeat(7_000),
+    ),
+    "a header of 30 KB": `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${long}\r\n\r\n`,
+    "a path of 30 KB": `GET /sync/${long} HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "a path that is no UTF-8": `GET /sync/%ff HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "no path": `GET  HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "no method": `\x01\x02\x03 / HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "an address as path": `GET http://[/ HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "CONNECT": `CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n`,
+    "TRACE": `TRACE / HTTP/1.1\r\nhost: x\r\n\r\n`,
+  };
+  const wrong: string[] = [];
+  const statuses: string[] = [];
+  await target.withstands("HP13 (A13), each of them", async () => {
+    for (const [name, request] of Object.entries(requests)) {
+      const status = await statusOf(target, request);
+      statuses.push(`${name}: ${status}`);
+      if (status >= 500 || status < 0) wrong.push(`${name}: ${status}`);
+    }
+    return `wrong: ${wrong}`;
+  }, { isWork: true });
+  assertEquals(wrong, []);
+  assertEquals(statuses.slice(0, 2), [
+    "a cursor of 3,000 characters: 400",
+    "a chunk extension of 30 KB: 400",
+  ]);
+  assertEquals(unforeseen(target).slice(0, 3), []);
+});
+
+Deno.test("HP32: a flood of health checks, which no limit counts, costs the store nothing more", async () => {
+  await using target = await Target.start();
+  const count = dose(2_000, 10_000);
+  let served = 0;
+  await target.withstands(`HP32, ${count} x /readyz`, async () => {
+    for (let n = 0; n < count; n += 50) {
+      const answers = await Promise.all(
+        Array.from(
+          { length: 50 },
+          () => statusOf(target, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"),
+        ),
+      );
+      served += answers.filter((status) => status === 200).length;
+    }
+    return `${served} answered with 200`;
+  }, { isWork: true });
 });

@@ -35,8 +35,9 @@ export interface Measured {
   p50: number;
   p99: number;
   max: number;
-  /** Edits that never arrived. */
+  /** Edits that never arrived, and why a client of the calm room was disconnected, if it was. */
   lost: number;
+  fault: string | null;
   /** How late this thread itself was, at p99: what the machine adds. */
   noise: number;
 }
@@ -48,6 +49,7 @@ const scope = self as unknown as {
 
 let watched: Watched;
 let writer: Client;
+let reader: Client;
 let clock = 0;
 /** When each edit was due, by its clock. */
 const due = new Map<number, number>();
@@ -71,7 +73,7 @@ async function join(): Promise<Client> {
 async function begin(about: Watched): Promise<void> {
   watched = about;
   writer = await join();
-  const reader = await join();
+  reader = await join();
   reader.onNews = (_writer, from, to) => {
     const now = performance.now();
     for (let n = from; n < to; n++) {
@@ -114,7 +116,8 @@ function reset(): void {
 async function report(): Promise<Measured> {
   const last = clock - 1;
   const end = performance.now() + PATIENCE_MS;
-  const isWaiting = () => [...due.keys()].some((n) => n <= last);
+  const isWaiting = () =>
+    (writer.fault ?? reader.fault) === null && [...due.keys()].some((n) => n <= last);
   while (isWaiting() && performance.now() < end && memory("VmRSS") > 0) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -129,6 +132,7 @@ async function report(): Promise<Measured> {
     p99: quantile(all, 0.99),
     max: all.at(-1) ?? 0,
     lost: lost.length,
+    fault: writer.fault ?? reader.fault,
     noise: quantile(lateness.toSorted((a, b) => a - b), 0.99),
   };
 }

@@ -132,8 +132,14 @@ export class Target implements AsyncDisposable {
    * more than its memory, or if the calm room was starved.
    * @param name The rule and the dose.
    * @param attack Returns what the attacker saw, in words.
+   * @param isWork The attack makes the service do what it is there for, such as handshakes: the calm
+   * room may be slower meanwhile, and must only lose nothing.
    */
-  async withstands(name: string, attack: () => Promise<string>): Promise<void> {
+  async withstands(
+    name: string,
+    attack: () => Promise<string>,
+    { isWork = false } = {},
+  ): Promise<void> {
     const pause = () => new Promise((resolve) => setTimeout(resolve, BASELINE_MS));
     const before = await this.observer.during(pause);
     let saw = "";
@@ -145,12 +151,17 @@ export class Target implements AsyncDisposable {
       `${name}: ${saw}\n  ${describe(during)}; ` +
         `before: ${before.rss.toFixed(0)} MB, p99 ${ms(before.p99)}`,
     );
+    if (during.lost > 0) {
+      const warnings = this.server.log.filter((line) => /"(WARN|ERROR)/.test(line));
+      console.log(`The log warns:\n${warnings.slice(-5).join("\n")}`);
+    }
     assert(during.peak < MAX_PEAK_MB, `${name}: the process took ${during.peak.toFixed(0)} MB`);
+    assertEquals(during.fault, null, `${name}: a client of the calm room was disconnected`);
     assertEquals(during.lost, 0, `${name}: edits of the calm room were lost`);
     const usual = Math.max(before.p99, during.noise, FLOOR_MS);
     const slowdown = during.p99 / usual;
     assert(
-      slowdown <= MAX_SLOWDOWN,
+      isWork || slowdown <= MAX_SLOWDOWN,
       `${name}: the calm room was ${slowdown.toFixed(0)} times slower: ${describe(during)}`,
     );
   }
