@@ -91,6 +91,8 @@ export interface PresenceBoard {
    * store: a time that nobody's clock can spoil.
    */
   readonly era: number;
+  /** Resolves once the era here is later than that of any other instance was when this was called. */
+  advance(): Promise<void>;
   /** Tells the others who is present in a room on this instance; null for nobody. Replaces what it told before. */
   publish(room: string, present: Uint8Array | null): Promise<void>;
   /** What the other living instances tell of a room, by instance. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Heard } from "./presence.ts";
+import type { Heard } from "./awareness.ts";
 
 /**
  * Lets through what one connection says of its clients, at no more than so many messages a second. What

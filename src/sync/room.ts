@@ -13,17 +13,18 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
+import { NOBODY_FRAME } from "./awareness.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
 import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
 import { checkStateVector, isEmpty, PoisonedError } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
-import { awarenessFrame, BadFrameError, type Frame, readFrame } from "./frames.ts";
+import { BadFrameError, type Frame, readFrame } from "./frames.ts";
 import { Member } from "./member.ts";
 import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import type { Peer } from "./peer.ts";
 import { inTurns } from "./portion.ts";
-import { NOBODY } from "./presence.ts";
+import type { PresenceClock } from "./presence_clock.ts";
 import { Rights } from "./rights.ts";
 import { type PresenceRules, RoomPresence } from "./room_presence.ts";
 import { Slices } from "./slices.ts";
@@ -65,6 +66,7 @@ export interface RoomOptions {
   store: RoomStore;
   clock: Clock;
   announcer: Announcer;
+  presenceClock: PresenceClock;
   presence: PresenceRules;
   /** The most bytes of its document, as it is stored; over that it takes no more. */
   maxBytes: number;
@@ -113,6 +115,7 @@ export class Room {
       store,
       clock,
       announcer,
+      presenceClock,
       presence,
       maxBytes,
       maxHeldBytes,
@@ -143,6 +146,7 @@ export class Room {
       members: this.#members,
       board: store.presence,
       announcer,
+      presenceClock,
       rules: presence,
       tally,
     });
@@ -243,7 +247,7 @@ export class Room {
     for (const member of this.#members) {
       if (this.#stored.isLoaded) this.#askToFill(member);
       const { outbox } = member;
-      if (outbox.silence >= SILENCE_MS && !outbox.full) outbox.send(awarenessFrame(NOBODY));
+      if (outbox.silence >= SILENCE_MS && !outbox.full) outbox.send(NOBODY_FRAME);
     }
     this.#broadcast.forgetOld();
   }

@@ -4,10 +4,12 @@ import type { Clock } from "../clock.ts";
 import type { Tally } from "../observe/tally.ts";
 import type { PresenceBoard } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
-import { awarenessFrame, deniedFrame, queryAwarenessFrame } from "./frames.ts";
+import { decodeTold, type Entry, type Heard } from "./awareness.ts";
+import { deniedFrame, queryAwarenessFrame } from "./frames.ts";
 import type { Member } from "./member.ts";
 import { Pace } from "./pace.ts";
-import { type Heard, Presence } from "./presence.ts";
+import { Presence } from "./presence.ts";
+import type { PresenceClock } from "./presence_clock.ts";
 import { levelOf } from "../store/errors.ts";
 
 const logger = getLogger(["tessera", "sync"]);
@@ -20,6 +22,22 @@ const TELLING_MS = 250;
  * instance remembers of it might be news to itself, and undo what it has become in the meantime.
  */
 const GREETING_MS = 200;
+
+/**
+ * How long a newcomer waits for a clock of presence that is later than any other instance's, in ms. If the
+ * store does not answer, it may not see everyone before they move, or say again that they are there.
+ */
+const LATEST_CLOCK_MS = 1_000;
+
+/**
+ * What the presence of one room may send: about a quarter of a core. Over that, news is told less often
+ * and more at a time; a state that has changed twice in between is told once.
+ */
+const BYTES_PER_MS = 32 * 1024;
+/** What a frame costs beside its bytes. */
+const FRAME_OVERHEAD_BYTES = 1024;
+/** How much may be sent in advance, in ms: so a room of a hundred is told at once. */
+const BURST_MS = 50;
 
 /** What may be said of presence. */
 export interface PresenceRules {
@@ -38,28 +56,43 @@ export interface RoomPresenceOptions {
   members: ReadonlySet<Member>;
   board: PresenceBoard;
   announcer: Announcer;
+  presenceClock: PresenceClock;
   rules: PresenceRules;
   tally: Tally;
 }
 
-/** Who is in a room, told to its members and to other instances, and heard from them. */
+/**
+ * Who is in a room, told to its members and to other instances, and heard from them. What is to be told
+ * is collected, and told together: each member gets one frame, however much has happened.
+ */
 export class RoomPresence {
   readonly #options: RoomPresenceOptions;
   readonly #presence: Presence;
   readonly #paces = new Map<Member, Pace>();
+  /** What members have said of themselves, as they said it: a lone y-websocket lives on that echo. */
+  #echoes = new Map<Member, Map<number, Entry>>();
+  /** Members that are to be told of everyone. */
+  #asking = new Set<Member>();
+  #isFlushDue = false;
+  /** When all that was sent will have been worked off, by `BYTES_PER_MS`. */
+  #workedOffAt = 0;
+  /** Members that have come, and are to be greeted with clocks later than any that they may have seen. */
+  readonly #newcomers = new Set<Member>();
+  #greeting = false;
   #telling: (() => void) | null = null;
   #hearing = false;
   #hearAgain = false;
 
   constructor(options: RoomPresenceOptions) {
     this.#options = options;
-    this.#presence = new Presence(() => options.board.era, options.rules.maxState);
+    const { clock, presenceClock, rules } = options;
+    this.#presence = new Presence(clock, presenceClock, rules.maxState);
   }
 
   /** A member says who is there on its side. @throws {BadFrameError} */
   update(member: Member, entries: Uint8Array): void {
     if (this.#maySpeak(member)) this.#take(member, entries);
-    this.#greet(member);
+    this.#welcome(member);
   }
 
   /** A member's role is another now. */
@@ -71,22 +104,20 @@ export class RoomPresence {
 
   /** A newcomer is to be told who is there, soon. */
   greetSoon(member: Member): void {
-    this.#options.clock.after(GREETING_MS, () => this.#greet(member));
+    this.#options.clock.after(GREETING_MS, () => this.#welcome(member));
   }
 
-  /** Tells a member who is there; if its buffer is full, who is there and who has gone, once it has drained. */
+  /** A member asks who is there. */
   show(member: Member): void {
-    if (member.outbox.full) return this.#owe(member);
-    const everyone = this.#presence.everyone(member.peer);
-    if (everyone !== null) member.outbox.send(awarenessFrame(everyone));
+    this.#asking.add(member);
+    this.#flushSoon();
   }
 
   /** Nobody is there any more on a member's side. */
   leave(member: Member): void {
     this.#paces.get(member)?.stop();
     this.#paces.delete(member);
-    const news = this.#presence.leave(member.peer);
-    if (news !== null) this.#tell(news);
+    if (this.#presence.leave(member.peer)) this.#noteNews();
   }
 
   /** Other instances are to be told who is here, soon, if there are any. */
@@ -95,7 +126,7 @@ export class RoomPresence {
     if (!announcer.matters(room)) return;
     this.#telling ??= clock.after(TELLING_MS, () => {
       this.#telling = null;
-      this.#announce();
+      announcer.announce(room, this.#presence.local());
     });
   }
 
@@ -114,8 +145,9 @@ export class RoomPresence {
   async #hearOnce(): Promise<void> {
     const { room, board } = this.#options;
     try {
-      const news = this.#presence.hear(await board.others(room));
-      if (news !== null) this.#showAll(news);
+      const told = await board.others(room);
+      const all = new Map(Array.from(told, ([id, bytes]) => [id, decodeTold(bytes)]));
+      if (this.#presence.hear(all)) this.#flushSoon();
     } catch (error) {
       logger[levelOf(error)]("who is in {room} elsewhere could not be read: {error}", {
         room,
@@ -134,7 +166,8 @@ export class RoomPresence {
   /** The room leaves memory: other instances are told that nobody is here. */
   retire(): void {
     this.#telling?.();
-    if (this.#options.announcer.matters(this.#options.room)) this.#announce();
+    const { room, announcer } = this.#options;
+    if (announcer.matters(room)) announcer.announce(room, null);
   }
 
   #maySpeak({ rights }: Member): boolean {
@@ -166,42 +199,93 @@ export class RoomPresence {
   }
 
   #pass(member: Member, own: Heard[]): void {
-    const { news, echo } = this.#presence.update(member.peer, own);
-    if (echo !== null) this.#send(member, awarenessFrame(echo));
-    if (news !== null) this.#tell(news, member);
+    const echo = this.#echoes.get(member) ?? new Map<number, Entry>();
+    for (const entry of own) echo.set(entry.clientId, entry);
+    this.#echoes.set(member, echo);
+    if (this.#presence.update(member.peer, own)) this.tellOthers();
+    this.#flushSoon();
   }
 
-  #greet(member: Member): void {
-    if (member.greeted || !this.#options.members.has(member)) return;
-    member.greeted = true;
-    this.show(member);
-  }
-
-  #tell(news: Uint8Array, except?: Member): void {
-    this.#showAll(news, except);
+  #noteNews(): void {
     this.tellOthers();
+    this.#flushSoon();
   }
 
-  #showAll(news: Uint8Array, except?: Member): void {
-    const frame = awarenessFrame(news);
-    for (const member of this.#options.members) {
-      if (member !== except) this.#send(member, frame);
+  #welcome(member: Member): void {
+    if (member.greeted || !this.#options.members.has(member)) return;
+    this.#newcomers.add(member);
+    if (!this.#greeting) this.#greetNewcomers();
+  }
+
+  async #greetNewcomers(): Promise<void> {
+    this.#greeting = true;
+    while (this.#newcomers.size > 0) {
+      const newcomers = [...this.#newcomers];
+      this.#newcomers.clear();
+      await this.#advanceClock();
+      this.#greet(newcomers.filter((member) => this.#options.members.has(member)));
+    }
+    this.#greeting = false;
+  }
+
+  /** Where there are other instances, the clock of presence becomes later than theirs were. */
+  async #advanceClock(): Promise<void> {
+    const { board, room, clock } = this.#options;
+    let cancel = () => {};
+    const tooLong = new Promise<void>((resolve) => cancel = clock.after(LATEST_CLOCK_MS, resolve));
+    try {
+      await Promise.race([board.advance(), tooLong]);
+    } catch (error) {
+      logger[levelOf(error)]("newcomers to {room} may not see everyone yet: {error}", {
+        room,
+        error,
+      });
+    } finally {
+      cancel();
     }
   }
 
-  #send(member: Member, frame: Uint8Array): void {
-    if (member.outbox.full) this.#owe(member);
-    else member.outbox.send(frame);
+  #greet(newcomers: Member[]): void {
+    this.#presence.renew(newcomers.map(({ peer }) => peer));
+    for (const member of newcomers) {
+      member.greeted = true;
+      this.#asking.add(member);
+    }
+    this.#noteNews();
   }
 
-  #owe(member: Member): void {
-    member.outbox.answer("presence", () => {
-      const entries = this.#presence.everyoneAndGone(member.peer);
-      return entries && awarenessFrame(entries);
-    });
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    const { clock } = this.#options;
+    const wait = this.#workedOffAt - clock.uptime() - BURST_MS;
+    if (wait > 0) clock.after(wait, () => this.#flush());
+    else clock.turn().then(() => this.#flush());
   }
 
-  #announce(): void {
-    this.#options.announcer.announce(this.#options.room, this.#presence.local());
+  #flush(): void {
+    this.#isFlushDue = false;
+    const { members, clock } = this.#options;
+    const news = this.#presence.takeNews();
+    const [echoes, asking] = [this.#echoes, this.#asking];
+    [this.#echoes, this.#asking] = [new Map(), new Set()];
+    let cost = 0;
+    const send = (member: Member, frame: Uint8Array | null) => {
+      if (frame === null) return;
+      member.outbox.send(frame);
+      cost += frame.length + FRAME_OVERHEAD_BYTES;
+    };
+    const concerned = news.isEmpty ? new Set([...echoes.keys(), ...asking]) : members;
+    for (const member of concerned) {
+      if (!member.greeted || !members.has(member)) continue;
+      const { outbox, peer } = member;
+      if (outbox.full) {
+        outbox.answer("presence", () => this.#presence.everyoneAndGone(peer));
+        continue;
+      }
+      send(member, news.frameFor(peer, [...echoes.get(member)?.values() ?? []]));
+      if (asking.has(member)) send(member, this.#presence.everyone(peer));
+    }
+    this.#workedOffAt = Math.max(this.#workedOffAt, clock.uptime()) + cost / BYTES_PER_MS;
   }
 }

@@ -8,6 +8,7 @@ import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
 import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
 import type { Peer } from "./peer.ts";
+import { PresenceClock } from "./presence_clock.ts";
 import { Room, type Seat } from "./room.ts";
 import type { PresenceRules } from "./room_presence.ts";
 
@@ -41,6 +42,7 @@ export interface RoomsOptions {
 export class Rooms {
   readonly #options: RoomsOptions;
   readonly #announcer: Announcer;
+  readonly #presenceClock: PresenceClock;
   readonly #rooms = new Map<string, Room>();
   readonly #farewells = new Map<Room, () => void>();
   /** Rooms that peers are on their way to, or in. */
@@ -53,6 +55,7 @@ export class Rooms {
   constructor(options: RoomsOptions) {
     this.#options = options;
     this.#announcer = new Announcer(options.store.presence, options.clock);
+    this.#presenceClock = new PresenceClock(options.store.presence);
   }
 
   /** How many rooms are in memory. */
@@ -144,6 +147,7 @@ export class Rooms {
       tally,
       portion,
       announcer: this.#announcer,
+      presenceClock: this.#presenceClock,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),
     });

@@ -12,6 +12,9 @@ import type { Roles } from "./roles.ts";
 /** A byte that waits counts as so many, or no buffer here would ever be full. */
 const WEIGHT = 8_000;
 
+/** How often a client says again that it is there, in ms: y-protocols does it after half of 30 s. */
+const RENEWAL = 15_000;
+
 /** What a peer's world is made of. */
 export interface Surroundings {
   clock: Clock;
@@ -65,6 +68,15 @@ export class SimPeer extends TestPeer {
     this.awareness.states.clear();
     this.awareness.setLocalState({ name });
     this.born = surroundings.ledger.era;
+    this.#renew();
+  }
+
+  #renew(): void {
+    this.surroundings.clock.after(RENEWAL, () => {
+      this.awareness.setLocalState(this.awareness.getLocalState());
+      if (this.online) this.announce();
+      this.#renew();
+    });
   }
 
   /** The same person, after the room was deleted. */

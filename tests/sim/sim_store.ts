@@ -9,6 +9,9 @@ export type Health = "well" | "ill" | "stalled" | "dead";
 /** How often a store tells of everything, in ms, whatever was lost: the contract says within seconds. */
 const HEALING = 10_000;
 
+/** How often an instance shows that it lives, in ms. */
+const BEAT = 3_000;
+
 /** A byte here counts as so many, or no log would ever be long enough to be folded. */
 const WEIGHT = 100;
 
@@ -29,6 +32,7 @@ export class SimStore extends MemoryStore {
     this.before = () => this.#hesitate();
     this.after = () => this.#stumble();
     this.#heal();
+    this.#live();
   }
 
   override log(room: string): RoomLog {
@@ -73,6 +77,14 @@ export class SimStore extends MemoryStore {
     }
     await new Promise<void>((resolve) => this.clock.after(this.chance.below(20), resolve));
     if (this.health === "dead") await new Promise(() => {});
+  }
+
+  #live(): void {
+    this.clock.after(BEAT, () => {
+      if (this.health === "dead") return;
+      if (this.health === "well") this.beat();
+      this.#live();
+    });
   }
 
   #heal(): void {

@@ -163,7 +163,28 @@ Deno.test("P11: the era grows with each beat of any instance, and over restarts 
   for await (const { key } of kv.list({ prefix: ["instance"] })) await kv.delete(key);
   const fourth = await start();
   assert(fourth.presence.era > latest, "it begins anew after a restart");
-  await Promise.all([second.close(), fourth.close()]);
+  await until(() => (clock.advance(1_000), fourth.presence.era > latest + 20));
+  // They die, and are found dead, or what they showed expires, before anybody starts again.
+  const last = Math.max(second.presence.era, fourth.presence.era);
+  for await (const { key } of kv.list({ prefix: ["instance"] })) await kv.delete(key);
+  const fifth = await start();
+  assert(fifth.presence.era > last, "it begins anew after a long outage");
+  await Promise.all([second.close(), fourth.close(), fifth.close()]);
+});
+
+Deno.test("P11: an instance that asks gets an era later than any other had, however many ask at once", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const clock = new FakeClock(); // it stands still: nobody beats
+  const stores = Array.from({ length: 3 }, () => new KvRoomStore(kv, clock));
+  for (const store of stores) await store.join();
+  await until(() => stores.every(({ presence }) => presence.hasOthers));
+  for (let n = 0; n < 30; n++) {
+    const [asking, ...others] = [0, 1, 2].map((i) => stores[(n + i) % 3]!.presence);
+    const before = Math.max(...others.map(({ era }) => era));
+    await Promise.all(Array.from({ length: 1 + n % 3 }, () => asking!.advance()));
+    assert(asking!.era > before, `${asking!.era}, ${before}`);
+  }
+  await Promise.all(stores.map((store) => store.close()));
 });
 
 Deno.test("S25: calls at once go over connections of their own, while there are any", async () => {

@@ -10,7 +10,15 @@ import {
 } from "../../src/store/room_store.ts";
 
 /** What is done to a store. */
-export type Operation = "pull" | "append" | "compact" | "publish" | "others" | "delete" | "ping";
+export type Operation =
+  | "pull"
+  | "append"
+  | "compact"
+  | "publish"
+  | "others"
+  | "advance"
+  | "delete"
+  | "ping";
 
 interface Entry {
   seq: number;
@@ -78,9 +86,11 @@ export class MemoryStore implements RoomStore {
   readonly appended: Uint8Array[] = [];
   /** How often a log was read. */
   pulls = 0;
+  #era: number;
   readonly #watchers = new Map<string, Set<(what: Change) => void>>();
 
   constructor(readonly disk: Disk = new Disk()) {
+    this.#era = ++disk.era;
     disk.instances.add(this);
     for (const instance of disk.instances) {
       for (const room of instance.#watchers.keys()) instance.told(room, "audience");
@@ -105,6 +115,11 @@ export class MemoryStore implements RoomStore {
     };
   }
 
+  /** The era here is later than any before. */
+  beat(): void {
+    this.#era = ++this.disk.era;
+  }
+
   /** How many rooms are watched. */
   get watched(): number {
     return this.#watchers.size;
@@ -118,13 +133,21 @@ export class MemoryStore implements RoomStore {
 
   #board(): PresenceBoard {
     const { disk } = this;
+    // deno-lint-ignore no-this-alias -- a getter has a `this` of its own
+    const store = this;
     const here = (room: string) => disk.presence.get(room) ?? new Map<MemoryStore, Uint8Array>();
     return {
       get hasOthers() {
         return disk.instances.size > 1;
       },
+      // It stands still, unless it has to move: it must be enough that it moves every few seconds.
       get era() {
-        return ++disk.era;
+        return store.#era;
+      },
+      advance: async () => {
+        if (disk.instances.size === 1 && this.#era === disk.era) return;
+        await this.before("advance", "");
+        this.beat();
       },
       publish: async (room, present) => {
         await this.before("publish", room);

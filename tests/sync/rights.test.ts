@@ -3,13 +3,15 @@ import { TestPeer } from "./test_peer.ts";
 import { gate, settle, storedText, world } from "./world.ts";
 
 Deno.test("G1: a reader reads, is seen, and its writes are refused in words, stored nowhere and not acknowledged", async () => {
-  const { store, rooms } = world();
+  const { store, clock, rooms } = world();
   const alice = new TestPeer("did:a").join(rooms, "room");
   alice.text.insert(0, "hello");
   const reader = new TestPeer("did:r", "reader").join(rooms, "room");
   reader.awareness.setLocalState({ name: "reader" });
   reader.announce();
   reader.probe(1);
+  await settle();
+  clock.advance(200);
   await settle();
   assertEquals(reader.text.toString(), "hello");
   assert(alice.sees.includes("reader"));

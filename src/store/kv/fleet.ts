@@ -2,7 +2,14 @@ import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../../clock.ts";
 import { deleteKeys } from "./delete_keys.ts";
 import { follow } from "./follow.ts";
-import { feedKey, instanceKey, instancePrefix, instancesKey, presencePrefix } from "./layout.ts";
+import {
+  eraKey,
+  feedKey,
+  instanceKey,
+  instancePrefix,
+  instancesKey,
+  presencePrefix,
+} from "./layout.ts";
 import { levelOf } from "../errors.ts";
 
 const logger = getLogger(["tessera", "store"]);
@@ -29,6 +36,11 @@ export class Fleet {
   onChange = () => {};
   readonly #seen = new Map<string, Other>();
   #era = 0;
+  /** No other instance has lived since the era was last read: none can have had a later one. */
+  #isAlone = false;
+  /** The reading of the era that is under way, and the one that comes after it. */
+  #reading: Promise<void> = Promise.resolve();
+  #nextReading: Promise<void> | null = null;
   #isShown = false;
   #stop = () => {};
   #stopFollowing = () => {};
@@ -36,9 +48,28 @@ export class Fleet {
 
   constructor(private readonly kv: Deno.Kv, private readonly clock: Clock) {}
 
-  /** One more with each beat than what any instance has shown till then, this one or one before it. */
+  /** Later, with each beat, than that of any instance was before, also of those that have died. */
   get era(): number {
     return this.#era;
+  }
+
+  /**
+   * Resolves once the era is later than that of any other instance was when this was called. Calls that
+   * come while one is under way share the next one.
+   */
+  advance(): Promise<void> {
+    if (this.#isAlone) return Promise.resolve();
+    this.#nextReading ??= this.#reading.catch(() => {}).then(() => {
+      this.#nextReading = null;
+      return this.#reading = this.#countOn();
+    });
+    return this.#nextReading;
+  }
+
+  async #countOn(): Promise<void> {
+    await this.kv.atomic().sum(eraKey, 1n).commit();
+    const { value } = await this.kv.get<Deno.KvU64>(eraKey);
+    this.#era = Math.max(this.#era, Number(value!.value));
   }
 
   /** Joins: the others hear of this instance, and it of them; later, if the store does not answer now. */
@@ -85,23 +116,24 @@ export class Fleet {
   async #show(): Promise<void> {
     const key = instanceKey(this.id);
     const isKnown = (await this.kv.get(key)).value !== null;
-    if (!this.#isShown) await this.#learnEra();
-    const era = this.#era + 1;
-    const atomic = this.kv.atomic().set(key, era, { expireIn: 60_000 });
-    if (!isKnown) atomic.set(instancesKey, era);
+    if (!this.#isShown) await this.#learnOldEra();
+    await this.#countOn();
+    this.#isAlone = this.#isShown && this.others.size === 0;
+    const atomic = this.kv.atomic().set(key, this.#era, { expireIn: 60_000 });
+    if (!isKnown) atomic.set(instancesKey, this.#era);
     await atomic.commit();
-    this.#era = Math.max(this.#era, era);
     // It was silent for so long that the others took it for dead, and cleaned up after it.
     if (!isKnown && this.#isShown) this.onChange();
     this.#isShown = true;
   }
 
-  /** The era in which the last instance came or went, or a later one that is shown. */
-  async #learnEra(): Promise<void> {
-    this.#era = Number((await this.kv.get(instancesKey)).value ?? 0);
+  /** Version 0.1 had no counter: the era was in what instances showed. */
+  async #learnOldEra(): Promise<void> {
+    let era = Number((await this.kv.get(instancesKey)).value ?? 0);
     for await (const { value } of this.kv.list<number>({ prefix: instancePrefix })) {
-      this.#era = Math.max(this.#era, value);
+      era = Math.max(era, value);
     }
+    await this.kv.atomic().max(eraKey, BigInt(era)).commit();
   }
 
   #lookSoon(): void {
@@ -120,7 +152,6 @@ export class Fleet {
       if (id === this.id) continue;
       listed.add(id);
       if (this.#seen.get(id)?.era !== value) this.#seen.set(id, { era: value, changedAt: now });
-      this.#era = Math.max(this.#era, value);
     }
     for (const [id, { changedAt }] of this.#seen) {
       const lives = listed.has(id) && now - changedAt < SILENCE;
@@ -131,6 +162,7 @@ export class Fleet {
         if (listed.has(id)) await this.#forget(id);
       }
     }
+    if (this.others.size > 0) this.#isAlone = false;
     if ([...this.others].join() !== before) this.onChange();
   }
 

@@ -6,8 +6,9 @@
  * - `["room", name, "blob", id, n]` -> chunk `n` of a blob
  * - `["room", name, "aside", time, ...]` -> what lay under `["room", name, ...]` before a repair
  * - `["unfinished", name, what]` -> {@linkcode Unfinished}
+ * - `["era"]` -> a counter that only grows: each beat of an instance, and others that need it, add one
  * - `["instances"]` -> the era; changes whenever an instance comes or goes
- * - `["instance", id]` -> the era, which is one more than all others' with each beat of the instance
+ * - `["instance", id]` -> the era at the latest beat of the instance
  * - `["feed", id]` -> what the instance has changed lately
  * - `["presence", id, room]` -> who is present in a room on the instance
  */
@@ -83,6 +84,7 @@ export const roomUnfinishedPrefix = (room: string): Deno.KvKey => ["unfinished",
 export const unfinishedBlobKey = (room: string, id: string): Deno.KvKey => ["unfinished", room, id];
 export const unfinishedLogKey = (room: string): Deno.KvKey => ["unfinished", room, "log"];
 export const unfinishedRoomKey = (room: string): Deno.KvKey => ["unfinished", room, "room"];
+export const eraKey: Deno.KvKey = ["era"];
 export const instancesKey: Deno.KvKey = ["instances"];
 export const instancePrefix: Deno.KvKey = ["instance"];
 export const instanceKey = (id: string): Deno.KvKey => ["instance", id];

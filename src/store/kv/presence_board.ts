@@ -23,6 +23,10 @@ export class KvPresenceBoard implements PresenceBoard {
     return this.fleet.era;
   }
 
+  advance(): Promise<void> {
+    return this.fleet.advance();
+  }
+
   async publish(room: string, present: Uint8Array | null): Promise<void> {
     // A crowd that one value cannot hold is told of no more; it is there, and its edits are.
     if (present !== null && present.length > CHUNK_BYTES) return;
