@@ -1,54 +1,76 @@
 import { getLogger } from "@logtape/logtape";
 import { resolve } from "node:path";
 import project from "./deno.json" with { type: "json" };
-import { type Config, ConfigError, readConfig } from "./src/config.ts";
+import { readArgs } from "./src/cli/args.ts";
+import { type Config, readConfig, SETTINGS } from "./src/config.ts";
 import { metricsAnswer } from "./src/http/metrics.ts";
 import { configureLogging } from "./src/observe/logging.ts";
 import { run, type Running } from "./src/run.ts";
-import { StoreUnavailableError } from "./src/store/kv/open_kv.ts";
-import { WorkerError, Workers } from "./src/workers.ts";
+import { memoryLimit } from "./src/server/memory_limit.ts";
+import {
+  explainListenError,
+  explainStartError,
+  type ListenAddress,
+} from "./src/server/start_error.ts";
+import { unknownSettings } from "./src/server/unknown_settings.ts";
+import { Workers } from "./src/workers.ts";
 
 const logger = getLogger(["tessera"]);
 
+const USAGE = `usage: deno task start
+Serves Tessera. All settings are environment variables, such as PORT=8000 and PUBLIC_URL:
+README.md lists them. SIGTERM, SIGINT and SIGHUP stop it when everything is saved; a second
+SIGINT (Ctrl-C) stops it at once.`;
+
+/** Exit code of a process that SIGINT has ended: https://tldp.org/LDP/abs/html/exitcodes.html */
+const INTERRUPTED = 130;
+
 async function main(): Promise<void> {
-  const config = readConfig(Deno.env.toObject(), {
+  const env = Deno.env.toObject();
+  const config = readConfig(env, {
     terminal: Deno.stdout.isTerminal(),
     onDeploy: Deno.env.has("DENO_DEPLOYMENT_ID"),
-    memory: containerMemory(),
+    memory: memoryLimit(),
   });
   await configureLogging(config.logLevel, config.logFormat);
+  for (const { name, nearest } of unknownSettings(Object.keys(env), SETTINGS)) {
+    logger.warn("{name} is not a setting; did you mean {nearest}?", { name, nearest });
+  }
 
-  const running = await run(config, config.port);
+  const { hostname, port } = config;
+  const running = await explained(
+    { hostname, port, portSetting: "PORT" },
+    () => run(config, port),
+  );
   const workers = new Workers();
   await workers.start(config.workers - 1, config, running.port);
 
-  if (config.metricsPort !== null) serveMetrics(config, running, workers);
-
-  let stopping: Promise<void> | undefined;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => stopping ??= stop(running, workers));
+  if (config.metricsPort !== null) {
+    const address = { hostname, port: config.metricsPort, portSetting: "METRICS_PORT" } as const;
+    await explained(address, () => serveMetrics(address, running, workers));
   }
+  stopOnSignals(running, workers);
   announce(config, running);
   await running.service.warm();
 }
 
-/** What the container lets us have, in bytes: https://docs.kernel.org/admin-guide/cgroup-v2.html */
-function containerMemory(): number | undefined {
+/** Names the setting when nobody can listen where it says. */
+async function explained<T>(address: ListenAddress, listen: () => T | Promise<T>): Promise<T> {
   try {
-    return Number(Deno.readTextFileSync("/sys/fs/cgroup/memory.max")) || undefined; // or "max"
-  } catch {
-    return undefined; // no container, or none that says
+    return await listen();
+  } catch (error) {
+    throw explainListenError(error, address);
   }
 }
 
 /** Serves the metrics of all threads together, at an address that is not for everybody. */
 function serveMetrics(
-  { metricsPort, hostname }: Config,
+  { hostname, port }: ListenAddress,
   { service }: Running,
   workers: Workers,
 ): void {
   const onListen = ({ port }: Deno.NetAddr) => logger.info("metrics are at port {port}", { port });
-  Deno.serve({ port: metricsPort!, hostname, onListen }, async ({ url }) => {
+  Deno.serve({ port, hostname, onListen }, async ({ url }) => {
     if (new URL(url).pathname !== "/metrics") return new Response("Not found", { status: 404 });
     const { addUp } = await import("./src/observe/metrics.ts");
     const own = await (await service.metrics()).values();
@@ -57,7 +79,7 @@ function serveMetrics(
 }
 
 function announce(config: Config, { service: { face }, port }: Running): void {
-  logger.info("Tessera {version} is ready at {url} as {did}; its data lies in {data}", {
+  logger.info("Tessera {version} is ready at {url} as {did}; data: {data}", {
     version: project.version,
     url: face.publicUrl,
     did: face.serviceDid,
@@ -77,8 +99,19 @@ function announce(config: Config, { service: { face }, port }: Running): void {
 
 function whereIs(kvPath: string | null): string {
   if (kvPath === null) return "the platform's KV";
-  if (kvPath === ":memory:") return "memory, and goes with this process";
+  if (kvPath === ":memory:") return "in memory, lost on exit";
   return URL.canParse(kvPath) ? kvPath : resolve(kvPath);
+}
+
+/** A terminal that closes sends SIGHUP. */
+function stopOnSignals(running: Running, workers: Workers): void {
+  let stopping: Promise<void> | undefined;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (stopping !== undefined && signal === "SIGINT") Deno.exit(INTERRUPTED);
+      stopping ??= stop(running, workers);
+    });
+  }
 }
 
 /** Commits, says goodbye, and exits. */
@@ -88,23 +121,8 @@ async function stop(running: Running, workers: Workers): Promise<void> {
   Deno.exit(0);
 }
 
-/** What an operator can mend is said in words; the rest shows where it came from. */
-function explain(error: unknown): string {
-  if (error instanceof ConfigError) {
-    return `Tessera cannot start with these settings:\n${
-      error.mistakes.map((m) => `  - ${m}`).join("\n")
-    }`;
-  }
-  if (error instanceof StoreUnavailableError || error instanceof WorkerError) {
-    return `Tessera cannot start: ${error.message}`;
-  }
-  if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) {
-    return `Tessera cannot start: ${error.message}`;
-  }
-  return error instanceof Error ? error.stack ?? error.message : String(error);
-}
-
+readArgs(USAGE, {});
 main().catch((error) => {
-  console.error(explain(error));
+  console.error(explainStartError(error));
   Deno.exit(1);
 });

@@ -1,5 +1,6 @@
 import { isValidDid, isValidNsid } from "@atproto/syntax";
 import type { LogLevel } from "@logtape/logtape";
+import { isIP } from "node:net";
 import { z } from "zod";
 import type { LibraryTimes } from "./access/grant_library.ts";
 import type { RoomCreation } from "./access/members.ts";
@@ -7,6 +8,7 @@ import type { NsidPrefix } from "./http/parts.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
 import { DEFAULT_PROXY_HEADER, Proxies } from "./limits/proxies.ts";
 import type { LogFormat } from "./observe/logging.ts";
+import { DEFAULT_KV_PATH } from "./store/kv/open_kv.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 
 /** What the environment says. Durations are in milliseconds. */
@@ -69,7 +71,10 @@ export interface Surroundings {
 }
 
 /** Settings whose values are nobody's business. */
-const SECRETS = new Set(["UNSAFE_DEV_TOKEN", "METRICS_TOKEN"]);
+const SECRETS = new Set(["UNSAFE_DEV_TOKEN", "METRICS_TOKEN", "DENO_KV_ACCESS_TOKEN"]);
+
+/** A URL may hold a password: it is shown without. */
+const withoutPassword = (text: string) => text.replace(/\/\/[^/@]*@/, "//***@");
 
 /**
  * Reads the settings from the environment. A variable that is empty counts as unset.
@@ -85,20 +90,21 @@ export function readConfig(
     throw new ConfigError(error.issues.map(({ path, message }) => {
       const name = String(path[0]);
       if (SECRETS.has(name)) return `${name} ${message}`;
-      return `${name} ${message}; it is ${JSON.stringify(given[name])}`;
+      return `${name} ${message}; it is ${JSON.stringify(withoutPassword(given[name] ?? ""))}`;
     }));
   }
   const kvPath = data.KV_PATH ?? (data.DATA_DIR && `${data.DATA_DIR}/tessera.sqlite3`);
   return {
     port: data.PORT,
-    hostname: data.HOST,
+    // A development token makes anyone who knows it anybody: nobody else is to hear of it by default.
+    hostname: data.HOST ?? (data.UNSAFE_DEV_TOKEN === undefined ? "0.0.0.0" : "127.0.0.1"),
     workers: data.WORKERS,
     publicUrl: data.PUBLIC_URL ?? null,
     serviceDid: data.SERVICE_DID ?? data.DID ?? null,
     serviceId: data.SERVICE_ID,
     nsidPrefix: data.NSID_PREFIX as NsidPrefix,
     onDeploy,
-    kvPath: kvPath ?? (onDeploy ? null : "./data/tessera.sqlite3"),
+    kvPath: kvPath ?? (onDeploy ? null : DEFAULT_KV_PATH),
     plcUrl: data.PLC_URL,
     corsOrigins: data.CORS_ORIGINS,
     devToken: data.UNSAFE_DEV_TOKEN ?? null,
@@ -228,7 +234,12 @@ const LONGEST_TIMER = 24 * 24 * 60 * 60_000;
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8000),
-  HOST: z.string().default("0.0.0.0"),
+  HOST: z.string()
+    .refine(
+      isHost,
+      "must be an address or a name of this machine, such as 127.0.0.1, :: or localhost",
+    )
+    .optional(),
   WORKERS: wholeNumber(1, 64).default(1),
   PUBLIC_URL: publicUrl.optional(),
   SERVICE_DID: did.optional(),
@@ -241,13 +252,20 @@ const schema = z.object({
       "must be the beginning of an NSID, such as com.example.sync",
     )
     .default("chat.roomy.v0.sync"),
-  KV_PATH: z.string().optional(),
+  KV_PATH: z.string()
+    .refine(
+      (text) => !/^https?:\/\/[^/]*@/.test(text),
+      "must not hold a user name or a password: the token of a KV server is DENO_KV_ACCESS_TOKEN",
+    )
+    .optional(),
+  DENO_KV_ACCESS_TOKEN: z.string().optional(),
   DATA_DIR: z.string().optional(),
   PLC_URL: httpUrl.default("https://plc.directory"),
   CORS_ORIGINS: corsOrigins.default("*"),
   UNSAFE_DEV_TOKEN: z.string()
     .regex(TOKEN, "must consist of letters, digits and -._~ so that it can be a sub-protocol")
     .optional(),
+  UNSAFE_DEV_TOKEN_IN_PUBLIC: switched.default(false),
   UNSAFE_ALLOW_LOCAL_DIDS: switched.default(false),
   ACCESS_POLICY: z.enum(["open", "members", "records"], "must be open, members or records")
     .default("members"),
@@ -320,6 +338,32 @@ const schema = z.object({
     message: "cannot be set together with KV_PATH",
     when: always,
   })
+  .refine(
+    ({ KV_PATH, DENO_KV_ACCESS_TOKEN }) =>
+      !/^https?:/.test(KV_PATH ?? "") || DENO_KV_ACCESS_TOKEN !== undefined,
+    {
+      path: ["KV_PATH"],
+      message: "is the URL of a KV server, which needs DENO_KV_ACCESS_TOKEN",
+      when: always,
+    },
+  )
+  .refine(({ PORT, METRICS_PORT }) => METRICS_PORT !== PORT || PORT === 0, {
+    path: ["METRICS_PORT"],
+    message: "must be another port than PORT",
+    when: always,
+  })
+  .refine(
+    ({ UNSAFE_DEV_TOKEN, UNSAFE_DEV_TOKEN_IN_PUBLIC, PUBLIC_URL, HOST }) =>
+      UNSAFE_DEV_TOKEN === undefined || UNSAFE_DEV_TOKEN_IN_PUBLIC === true ||
+      !PUBLIC_URL?.startsWith("https:") && (HOST === undefined || isLoopback(HOST)),
+    {
+      path: ["UNSAFE_DEV_TOKEN"],
+      message:
+        "lets anyone who knows it act as anybody. With an https PUBLIC_URL, or a HOST that " +
+        "others can reach, it also needs UNSAFE_DEV_TOKEN_IN_PUBLIC=true",
+      when: always,
+    },
+  )
   .refine(({ METRICS_TOKEN, WORKERS }) => METRICS_TOKEN === undefined || !(WORKERS > 1), {
     path: ["METRICS_TOKEN"],
     message: "shows one worker, of several: set METRICS_PORT, which adds them up",
@@ -366,7 +410,17 @@ function originOf(text: string): string | null {
 }
 
 function isLocal(text: string): boolean {
-  const { hostname } = new URL(text);
-  return /(^|\.)localhost$/.test(hostname) || hostname === "[::1]" ||
-    /^127(\.\d+){3}$/.test(hostname);
+  return isLoopback(new URL(text).hostname.replace(/^\[|\]$/g, ""));
+}
+
+/** Whether only this machine can reach an address. */
+function isLoopback(host: string): boolean {
+  return /(^|\.)localhost$/.test(host) || host === "::1" || /^127(\.\d+){3}$/.test(host);
+}
+
+/** An IP address, or a host name (https://www.rfc-editor.org/rfc/rfc1123#section-2.1). */
+function isHost(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  return /^(?!.*\.\d+\.?$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/
+    .test(text) && !/^\d+$/.test(text);
 }

@@ -23,7 +23,7 @@ import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
 import { Breaker, guardedKv } from "./store/kv/breaker.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
-import { openKv } from "./store/kv/open_kv.ts";
+import { DEFAULT_KV_PATH, openKv } from "./store/kv/open_kv.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 import { Rooms } from "./sync/rooms.ts";
 import { denoTransport, type IncomingRequest, type Transport } from "./transport/transport.ts";
@@ -167,7 +167,7 @@ type Outside = AtprotoOptions & Face;
 
 /** Puts the parts together. */
 async function start(config: SyncServiceConfig, face: Face) {
-  const { clock = systemClock, kv: given = "./data/tessera.sqlite3" } = config;
+  const { clock = systemClock, kv: given = DEFAULT_KV_PATH } = config;
   const opened = given === null || typeof given === "string" ? await openKv(given) : given;
   const tally = new Tally();
   const breaker = new Breaker(clock, tally.storeFaults);

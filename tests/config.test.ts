@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertObjectMatch, assertThrows } from "@std/assert";
-import { ConfigError, readConfig } from "../src/config.ts";
+import { ConfigError, readConfig, SETTINGS } from "../src/config.ts";
 import { DEFAULT_LIMITS } from "../src/limits/limits.ts";
-import { runToEnd } from "./outside/server_process.ts";
+import { unknownSettings } from "../src/server/unknown_settings.ts";
+import { runTask, runToEnd } from "./outside/server_process.ts";
 
 const AT_HOME = { terminal: false, onDeploy: false };
 
@@ -59,6 +60,7 @@ Deno.test("C2: every setting is read, and an empty one counts as unset", () => {
         KV_PATH: "",
         CORS_ORIGINS: "https://a.example, http://localhost:5173",
         UNSAFE_DEV_TOKEN: "dev",
+        UNSAFE_DEV_TOKEN_IN_PUBLIC: "true",
         UNSAFE_ALLOW_LOCAL_DIDS: "1",
         ACCESS_POLICY: "records",
         LIST_REFRESH: "5s",
@@ -163,6 +165,12 @@ Deno.test("C3: what cannot be used is refused, each by its name", () => {
   const bad: [name: string, value: string][] = [
     ["PORT", "65536"],
     ["PORT", "8e3"],
+    ["HOST", "not a host"],
+    ["HOST", "300.1.1.1"],
+    ["HOST", "[::1]"],
+    ["HOST", "http://localhost"],
+    ["KV_PATH", "http://kv.internal:4512"],
+    ["KV_PATH", "https://user:hush@kv.internal"],
     ["WORKERS", "0"],
     ["PUBLIC_URL", "http://sync.example.com"],
     ["PUBLIC_URL", "http://localhost.example.com"],
@@ -210,16 +218,86 @@ Deno.test("C4: all mistakes are reported together, in words, with exit code 1 an
   assert(!printed.includes("    at "), "a stack trace is no help here");
 });
 
-Deno.test("C5: a store that cannot be opened, or a port that is taken, is an error in words", async () => {
-  const file = await Deno.makeTempFile();
-  const noStore = await runToEnd({ PORT: "0", KV_PATH: `${file}/store.sqlite3` });
-  assertEquals(noStore.code, 1);
-  assert(noStore.printed.includes("cannot open the store"), noStore.printed);
-  await Deno.remove(file);
+const withToken = (env: Record<string, string>) =>
+  readConfig({ UNSAFE_DEV_TOKEN: "dev-token", ...env }, AT_HOME);
 
-  const taken = Deno.listen({ port: 0, hostname: "0.0.0.0" });
-  const noPort = await runToEnd({ PORT: String(taken.addr.port), KV_PATH: ":memory:" });
-  taken.close();
-  assertEquals(noPort.code, 1);
-  assert(noPort.printed.includes("Tessera cannot start"), noPort.printed);
+Deno.test("C6: a development token is for this machine, unless a second setting says otherwise", () => {
+  assertEquals(withToken({}).hostname, "127.0.0.1");
+  assertEquals(readConfig({}, AT_HOME).hostname, "0.0.0.0");
+  for (const HOST of ["127.0.0.1", "127.1.2.3", "::1", "localhost"]) {
+    assertEquals(withToken({ HOST }).hostname, HOST);
+  }
+  const inPublic: Record<string, string>[] = [
+    { PUBLIC_URL: "https://sync.example.com" },
+    { PUBLIC_URL: "https://localhost" },
+    ...["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "example.com", "127.0.0.1.example.com"]
+      .map((HOST) => ({ HOST })),
+  ];
+  for (const env of inPublic) {
+    const { mistakes } = assertThrows(() => withToken(env), ConfigError);
+    assertEquals(mistakes.length, 1, JSON.stringify(env));
+    assert(mistakes[0]!.includes("UNSAFE_DEV_TOKEN_IN_PUBLIC=true"), mistakes[0]);
+    assert(!mistakes[0]!.includes("dev-token"));
+    withToken({ ...env, UNSAFE_DEV_TOKEN_IN_PUBLIC: "true" });
+    assertThrows(() => withToken({ ...env, UNSAFE_DEV_TOKEN_IN_PUBLIC: "false" }), ConfigError);
+  }
+});
+
+Deno.test("C7: a name that is almost a setting's is reported, with the setting", () => {
+  const meant: Record<string, string> = {
+    KV_PTH: "KV_PATH",
+    LOGLEVEL: "LOG_LEVEL",
+    logLevel: "LOG_LEVEL",
+    log_level: "LOG_LEVEL",
+    PUBLIC_ULR: "PUBLIC_URL",
+    PUBLICURL: "PUBLIC_URL",
+    METRIC_PORT: "METRICS_PORT",
+    MAX_DOCUMENTS: "MAX_DOCUMENT",
+    TRUSTED_PROXY: "TRUSTED_PROXIES",
+    CORS_ORIGIN: "CORS_ORIGINS",
+    UNSAFE_DEV_TOKENS: "UNSAFE_DEV_TOKEN",
+    ACCES_POLICY: "ACCESS_POLICY",
+    SERVICEDID: "SERVICE_DID",
+    WORKER: "WORKERS",
+  };
+  for (const [name, nearest] of Object.entries(meant)) {
+    assertEquals(unknownSettings([name], SETTINGS), [{ name, nearest }]);
+  }
+  assertEquals(unknownSettings(SETTINGS, SETTINGS), []);
+});
+
+Deno.test("C7: nothing that an environment usually holds is taken for a setting", () => {
+  const usual = Object.keys(Deno.env.toObject());
+  const others =
+    `PATH HOME HOSTNAME HOSTTYPE HOSTALIASES SHELL USER LOGNAME LANG LC_ALL TERM PWD SHLVL MAIL
+    EDITOR DISPLAY TMPDIR TZ DEBUG NODE_ENV NODE_PATH NODE_OPTIONS NO_COLOR FORCE_COLOR DENO_DIR
+    DENO_INSTALL DENO_NO_UPDATE_CHECK DENO_DEPLOYMENT_ID DENO_REGION XDG_DATA_DIRS XDG_CONFIG_HOME
+    XDG_DATA_HOME SSH_AUTH_SOCK SSH_CONNECTION INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID
+    STATE_DIRECTORY CACHE_DIRECTORY LOGS_DIRECTORY NOTIFY_SOCKET MAINPID
+    KUBERNETES_PORT KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_SERVICE_PORT_HTTPS
+    KUBERNETES_PORT_443_TCP KUBERNETES_PORT_443_TCP_ADDR KUBERNETES_PORT_443_TCP_PORT
+    TESSERA_SERVICE_HOST TESSERA_SERVICE_PORT TESSERA_PORT TESSERA_PORT_80_TCP DENOKV_PORT
+    DENOKV_SERVICE_HOST METRICS_SERVICE_HOST POD_NAME POD_IP NODE_NAME NODE_IP
+    CI GITHUB_ACTIONS GITHUB_SHA GITHUB_REF GITHUB_WORKSPACE GITHUB_TOKEN GITHUB_REPOSITORY RUNNER_OS
+    RUNNER_TEMP RUNNER_TOOL_CACHE ImageOS ImageVersion ACTIONS_CACHE_URL GITLAB_CI CI_PROJECT_ID
+    CI_COMMIT_SHA CI_JOB_ID CI_SERVER_HOST CI_SERVER_PORT BUILD_ID BUILD_NUMBER JENKINS_HOME WORKSPACE
+    FLY_APP_NAME FLY_REGION FLY_MACHINE_ID FLY_PUBLIC_IP PRIMARY_REGION VM_MEMORY_MB
+    AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY DATABASE_URL REDIS_URL SENTRY_DSN SECRET_KEY
+    HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR GPG_KEY
+    OTEL_DENO OTEL_EXPORTER_OTLP_ENDPOINT OTEL_SERVICE_NAME GRAFANA_URL PROMETHEUS_PORT
+    POSTGRES_HOST POSTGRES_PORT POSTGRES_USER DB_HOST DB_PORT APP_URL API_URL BASE_URL SERVER_PORT
+    LOG_FILE LOG_DIR DATA_HOME DATA_PATH WORK_DIR WORKDIR HOSTS POST DIRS KV_URL KV_HOST
+    VIRTUAL_ENV CONDA_PREFIX JAVA_HOME GOPATH CARGO_HOME RUSTUP_HOME NVM_DIR npm_config_cache
+    npm_lifecycle_event npm_package_version COLORTERM LS_COLORS PS1 HISTSIZE WINDOWID WAYLAND_DISPLAY
+    SYNC_HOST UPSTREAM`.split(/\s+/);
+  assertEquals(unknownSettings([...usual, ...others], SETTINGS), []);
+});
+
+Deno.test("C7: an unknown setting is a warning at the start, and for the tools, without its value", async () => {
+  const env = { KV_PTH: "hush.sqlite3", KV_PATH: `${await Deno.makeTempFile()}/x`, PORT: "0" };
+  const warning = "KV_PTH is not a setting; did you mean KV_PATH?";
+  for (const { printed } of [await runToEnd(env), await runTask("doctor", [], env)]) {
+    assert(printed.includes(warning), printed);
+    assert(!printed.includes("hush"), printed);
+  }
 });

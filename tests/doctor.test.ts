@@ -231,3 +231,15 @@ Deno.test("B6: `deno task doctor` tells what is wrong and exits with 1; with `--
   assertEquals(await facts(kv, "notes"), "abcdfg");
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("E10: `deno task doctor` with a room that is not there is an error", async () => {
+  const folder = await Deno.makeTempDir();
+  const env = { KV_PATH: `${folder}/store.sqlite3` };
+  {
+    using kv = await Deno.openKv(env.KV_PATH);
+    await fill(kv, "notes");
+  }
+  const { code, printed } = await runTask("doctor", ["notes", "nosuch"], env);
+  assertEquals([code, printed], [2, 'there is no room "nosuch"']);
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,34 +1,35 @@
-import { ConfigError, readConfig } from "../config.ts";
-import { BackupError } from "./backup.ts";
+import type { ParseArgsOptionsConfig } from "node:util";
+import { ConfigError, readConfig, SETTINGS } from "../config.ts";
+import { unknownSettings } from "../server/unknown_settings.ts";
 import { findDamage } from "../store/kv/database_file.ts";
 import { DamagedFileError, openKv, StoreUnavailableError } from "../store/kv/open_kv.ts";
+import { Exit, readArgs, UsageError } from "./args.ts";
+import { BackupError } from "./backup.ts";
 
-/** A command line that makes no sense. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
-/** What a tool's exit codes say. */
-export const Exit = { well: 0, wrong: 1, cannotRun: 2 } as const;
+export { Exit, UsageError };
 
 /** How a tool runs. */
-export interface Tool {
-  /** How it is called. */
+export interface Tool<Options extends ParseArgsOptionsConfig> {
+  /** How it is called, and what it does. */
   usage: string;
+  options: Options;
   /** Whether a store that is not there yet may be made. */
   creates?: true;
   /** Whether a database file is checked from end to end first. */
   checks?: true;
   /** Does its work on the store that the settings name. Resolves with the exit code. */
-  run(kv: Deno.Kv): Promise<number>;
+  run(kv: Deno.Kv, args: ReturnType<typeof readArgs<Options>>): Promise<number>;
 }
 
 /** Runs a tool, and exits. */
-export async function runTool({ usage, creates, checks, run }: Tool): Promise<never> {
+export async function runTool<Options extends ParseArgsOptionsConfig>(
+  { usage, options, creates, checks, run }: Tool<Options>,
+): Promise<never> {
+  const args = readArgs(usage, options, true);
   try {
     const kv = await openStore(creates ?? false, checks ?? false);
     // Not `using`: Deno 2.5 does not find how to dispose of what stands behind a proxy.
-    Deno.exitCode = await run(kv).finally(() => kv.close());
+    Deno.exitCode = await run(kv, args).finally(() => kv.close());
   } catch (error) {
     console.error(explain(error, usage));
     Deno.exitCode = error instanceof DamagedFileError ? Exit.wrong : Exit.cannotRun;
@@ -38,7 +39,11 @@ export async function runTool({ usage, creates, checks, run }: Tool): Promise<ne
 
 async function openStore(creates: boolean, checks: boolean): Promise<Deno.Kv> {
   const onDeploy = Deno.env.has("DENO_DEPLOYMENT_ID");
-  const { kvPath } = readConfig(Deno.env.toObject(), { terminal: false, onDeploy });
+  const env = Deno.env.toObject();
+  for (const { name, nearest } of unknownSettings(Object.keys(env), SETTINGS)) {
+    console.error(`warning: ${name} is not a setting; did you mean ${nearest}?`);
+  }
+  const { kvPath } = readConfig(env, { terminal: false, onDeploy });
   if (kvPath === ":memory:") {
     throw new StoreUnavailableError("KV_PATH is :memory:, which only its own process can see");
   }
@@ -61,14 +66,9 @@ function explain(error: unknown, usage: string): string {
   if (error instanceof ConfigError) {
     return `These settings cannot be used:\n${error.mistakes.map((m) => `  - ${m}`).join("\n")}`;
   }
-  if (error instanceof UsageError || isParseError(error)) return `${error.message}\n${usage}`;
-  const inWords = error instanceof StoreUnavailableError || error instanceof BackupError;
+  if (error instanceof UsageError) return `${error.message}\n${usage}`;
+  const inWords = error instanceof StoreUnavailableError || error instanceof BackupError ||
+    error instanceof Deno.errors.NotCapable;
   if (inWords) return error.message;
   return error instanceof Error ? error.stack ?? error.message : String(error);
-}
-
-/** `parseArgs` names its errors by code. */
-function isParseError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error &&
-    String(error.code).startsWith("ERR_PARSE_ARGS");
 }

@@ -3,10 +3,16 @@
  *
  *     deno task demo
  */
+import { readArgs } from "../cli/args.ts";
 import { buildPage } from "./build.ts";
 import { castOn, madeUpCast, startDemo } from "./demo.ts";
 import { installedPds, PdsServer } from "./pds_server.ts";
 
+readArgs(
+  `usage: deno task demo
+Serves an editor for three people at http://localhost:8000/demo/. PORT=<port> chooses another port.`,
+  {},
+);
 const url = `http://localhost:${Deno.env.get("PORT") ?? 8000}`;
 const page = await buildPage();
 const folder = await installedPds();

@@ -2,21 +2,21 @@
  * `deno task bench` compares this service with others in one run, the contenders in turn, several
  * rounds; `--long` runs every scenario, `--only <scenario>` and `--contenders a,b` choose.
  */
-import { parseArgs } from "node:util";
+import { readArgs } from "../../src/cli/args.ts";
 import { CONTENDERS } from "./contenders/mod.ts";
 import { SCENARIOS } from "./scenarios/mod.ts";
 import type { Form, Metrics, Scenario } from "./scenarios/scenario.ts";
 import { summarize } from "./stats.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
+const { values } = readArgs(
+  "usage: deno task bench [--long] [--only <scenario>] [--contenders <a,b>] [--rounds <number>]",
+  {
     long: { type: "boolean", default: false },
     only: { type: "string" },
     contenders: { type: "string" },
     rounds: { type: "string" },
   },
-});
+);
 const form: Form = values.long ? "long" : "short";
 const rounds = Number(values.rounds ?? (values.long ? 5 : 2));
 const chosen = values.contenders?.split(",") ??

@@ -1,13 +1,10 @@
 /** Sends random frames to rooms: `deno task fuzz [--cases 1000000] [--seed 0]`. */
-import { parseArgs } from "node:util";
+import { readArgs } from "../../src/cli/args.ts";
 import { fuzz } from "./fuzz.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    cases: { type: "string", default: "100000" },
-    seed: { type: "string", default: "0" },
-  },
+const { values } = readArgs("usage: deno task fuzz [--cases <number>] [--seed <number>]", {
+  cases: { type: "string", default: "100000" },
+  seed: { type: "string", default: "0" },
 });
 
 globalThis.addEventListener("unhandledrejection", (event) => {

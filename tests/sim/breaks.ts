@@ -2,7 +2,7 @@
  * Shows that the simulation can fail: `deno task sim:break [--seeds 200]` breaks a copy of `src/` on
  * purpose, one way at a time, and says how many worlds notice.
  */
-import { parseArgs } from "node:util";
+import { readArgs } from "../../src/cli/args.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -150,9 +150,8 @@ const BREAKS: { name: string; file: string; replace: string; by: string }[] = [
   },
 ];
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { seeds: { type: "string", default: "200" } },
+const { values } = readArgs("usage: deno task sim:break [--seeds <number>]", {
+  seeds: { type: "string", default: "200" },
 });
 
 for (const { name, file, replace, by } of BREAKS) {

@@ -2,17 +2,17 @@
  * `deno task sim [--seeds 1000] [--from 0]` runs many simulated worlds;
  * `deno task sim --seed 42` replays one and tells what happened in it.
  */
-import { parseArgs } from "node:util";
+import { readArgs } from "../../src/cli/args.ts";
 import { simulate } from "./world.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
+const { values } = readArgs(
+  "usage: deno task sim [--seeds <number>] [--from <seed>]\n       deno task sim --seed <seed>",
+  {
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "0" },
     seed: { type: "string" },
   },
-});
+);
 
 if (values.seed !== undefined) {
   const { faults, trace } = await simulate(Number(values.seed));

@@ -18,6 +18,8 @@ const MAX_LOOKS = 10;
 export interface Examination {
   room: string;
   head: Deno.KvEntryMaybe<unknown>;
+  /** Anything lies there for the room. */
+  isThere: boolean;
   /** The room is being deleted, and nothing else was looked at. */
   deleting: boolean;
   /** Number of the last log entry, by the head or, without one, by the log itself. */
@@ -51,6 +53,7 @@ async function look(kv: Deno.Kv, room: string): Promise<Examination> {
   const found: Examination = {
     room,
     head: entry,
+    isThere: entry.value !== null,
     deleting: head?.deleting ?? false,
     seq: head?.seq ?? 0,
     updates: [],
@@ -64,6 +67,7 @@ async function look(kv: Deno.Kv, room: string): Promise<Examination> {
   for (const blob of found.strays) found.faults.push(`nothing refers to its blob ${blob}`);
   // A room that nobody has written yet has no head, and nothing else.
   const isBegun = found.faults.length > 0 || found.updates.length > 0;
+  found.isThere ||= isBegun;
   if (entry.value !== null && head === null) found.faults.unshift("its head is damaged");
   else if (entry.value === null && isBegun) found.faults.unshift("its head is missing");
   return found;

@@ -7,19 +7,22 @@ import { spreadKv } from "./spread_kv.ts";
 /** Connections to a KV server: of twice as many, half stood idle with a hundred edits a second. */
 const CONNECTIONS = 16;
 
+/** Where a store is made when nobody says where. Only of this path is the folder made. */
+export const DEFAULT_KV_PATH = "./data/tessera.sqlite3";
+
 /** A store that cannot be opened. The message says what to do. */
 export class StoreUnavailableError extends Error {
   override readonly name = "StoreUnavailableError";
 }
 
 /**
- * Opens a KV store: a file (made with its folder when it is not there), `:memory:`, the http(s) URL
- * of a KV server, or, with null, the platform's own on Deno Deploy.
+ * Opens a KV store: a file (made when it is not there, in a folder that is), `:memory:`, the http(s)
+ * URL of a KV server, or, with null, the platform's own on Deno Deploy.
  * @throws {StoreUnavailableError}
  */
 export async function openKv(path: string | null): Promise<Deno.Kv> {
   try {
-    if (path !== null && isFile(path)) await Deno.mkdir(dirname(path), { recursive: true });
+    if (path !== null && isFile(path)) await checkPath(path);
     if (path !== null && isServer(path)) {
       return spreadKv(
         await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.openKv(path))),
@@ -55,6 +58,44 @@ What to do:
        sqlite3 ${file} .recover | sqlite3 recovered.sqlite3
      Then set KV_PATH to recovered.sqlite3 and run: deno task doctor --repair`
   );
+}
+
+/** What SQLite calls "unable to open database file", in words. @throws {StoreUnavailableError} */
+async function checkPath(path: string): Promise<void> {
+  const folder = dirname(path);
+  if (path === DEFAULT_KV_PATH) await Deno.mkdir(folder, { recursive: true });
+  const found = await statOrNull(folder);
+  if (found === null) {
+    throw new StoreUnavailableError(
+      `cannot open the store ${path}: there is no folder ${resolve(folder)}. Create it first`,
+    );
+  }
+  if (!found.isDirectory) {
+    throw new StoreUnavailableError(`cannot open the store ${path}: ${folder} is not a folder`);
+  }
+  const file = await statOrNull(path);
+  if (file?.isDirectory) {
+    throw new StoreUnavailableError(
+      `cannot open the store ${path}: that is a folder, and should be a file in one`,
+    );
+  }
+  try {
+    if (file !== null) (await Deno.open(path, { read: true, write: true })).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    throw new StoreUnavailableError(`cannot open the store ${path}: this user may not write it`);
+  }
+}
+
+async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    const isMissing = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (isMissing) return null;
+    throw error;
+  }
 }
 
 function isFile(path: string): boolean {

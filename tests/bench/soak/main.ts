@@ -1,16 +1,16 @@
 /** `deno task soak [--sockets 10000] [--minutes 10] [--pace 2]`, the pace in seconds: see soak.ts. */
-import { parseArgs } from "node:util";
+import { readArgs } from "../../../src/cli/args.ts";
 import { findKvServer } from "../../real/kv_server.ts";
 import { soak } from "./soak.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
+const { values } = readArgs(
+  "usage: deno task soak [--sockets <number>] [--minutes <number>] [--pace <seconds>]",
+  {
     sockets: { type: "string", default: "10000" },
     minutes: { type: "string", default: "10" },
     pace: { type: "string", default: "2" },
   },
-});
+);
 
 const program = await findKvServer();
 if (program === null) throw new Error("this needs denokv: cargo install denokv --locked");
