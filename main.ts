@@ -121,8 +121,17 @@ async function stop(running: Running, workers: Workers): Promise<void> {
   Deno.exit(0);
 }
 
-readArgs(USAGE, {});
-main().catch((error) => {
+function fail(error: unknown): never {
   console.error(explainStartError(error));
   Deno.exit(1);
-});
+}
+
+/** `node:http` throws where nobody can catch it, when a permission is missing. */
+function failUncaught(event: ErrorEvent): void {
+  event.preventDefault();
+  fail(event.error);
+}
+
+readArgs(USAGE, {});
+addEventListener("error", failUncaught);
+main().catch(fail).then(() => removeEventListener("error", failUncaught));

@@ -13,12 +13,14 @@ export async function connectPeer(
   server: { url: string; socketUrl: string },
   did: string,
   room: string,
+  /** What trusts the certificate of the server, if it has one. */
+  client?: Deno.HttpClient,
 ): Promise<TestPeer> {
-  const ticket = await getTicket(server.url, did, room);
-  const socket = new WebSocket(`${server.socketUrl}/sync/${encodeURIComponent(room)}`, [
-    "authorization",
-    ticket,
-  ]);
+  const ticket = await getTicket(server.url, did, room, client);
+  const protocols = ["authorization", ticket];
+  // Deno's own option, which the DOM's types do not have.
+  const options = client === undefined ? protocols : { protocols, client } as unknown as string[];
+  const socket = new WebSocket(`${server.socketUrl}/sync/${encodeURIComponent(room)}`, options);
   await new Promise((resolve, reject) => {
     socket.onopen = resolve;
     socket.onerror = reject;
@@ -27,11 +29,17 @@ export async function connectPeer(
 }
 
 /** Asks for a ticket with the development token. */
-export async function getTicket(url: string, did: string, room: string): Promise<string> {
+export async function getTicket(
+  url: string,
+  did: string,
+  room: string,
+  client?: Deno.HttpClient,
+): Promise<string> {
   const response = await fetch(`${url}/xrpc/chat.roomy.v0.sync.getTicket`, {
     method: "POST",
     headers: { authorization: `Bearer ${DEV_TOKEN}`, "content-type": "application/json" },
     body: JSON.stringify({ room, did }),
+    client,
   });
   const { ticket } = await response.json();
   return ticket;

@@ -29,7 +29,7 @@ export class ServerProcess implements AsyncDisposable {
     const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
     const defaults = { PORT: "0", LOG_FORMAT: "json", LOG_LEVEL: "debug", ACCESS_POLICY: "open" };
     const child = spawn({ ...defaults, ...env }, task.name, [], folder);
-    const printed = readLines(child, (line) => {
+    const printed = linesOf(child, (line) => {
       log.push(line);
       const url = task.ready.exec(line)?.[1];
       if (url !== undefined) announce(url);
@@ -89,7 +89,7 @@ export async function runTask(
 ): Promise<Ended> {
   const child = spawn(env, task, args, folder);
   const lines: string[] = [];
-  await readLines(child, (line) => lines.push(line));
+  await linesOf(child, (line) => lines.push(line));
   return { code: (await child.status).code, printed: lines.join("\n") };
 }
 
@@ -114,7 +114,8 @@ function spawn(
   }).spawn();
 }
 
-async function readLines(
+/** Reads what a process prints, a line at a time, until it ends. */
+export async function linesOf(
   child: Deno.ChildProcess,
   onLine: (line: string) => void,
 ): Promise<undefined> {
