@@ -181,3 +181,9 @@ function describe({ peak, rss, edits, p50, p99, max, noise }: Measured): string 
 function ms(time: number): string {
   return `${time < 10 ? time.toFixed(1) : time.toFixed(0)} ms`;
 }
+
+/** What a DID gets that asks for a ticket: its role, or the name of the error. */
+export async function roleOf(target: Target, did: string, room: string): Promise<string> {
+  const { role, error } = await target.call("getTicket", did, { room });
+  return role ?? error;
+}
