@@ -14,8 +14,8 @@ const SLOWER = new Set([1009, 1013, 4400, 4429]);
 const SLOWER_STATUS = new Set([429, 503]);
 
 /** Trying again would not help: the answer is no, and whoever is in charge of the room has to change that. */
-export function isDenial({ name, status, code = 0 }: ProviderError): boolean {
-  return status === 403 || name === "InvalidRoom" || FOR_GOOD.has(code);
+export function isDenial({ name, status, isFinal, code = 0 }: ProviderError): boolean {
+  return isFinal || status === 403 || name === "InvalidRoom" || FOR_GOOD.has(code);
 }
 
 /** A new ticket is all that is needed. */

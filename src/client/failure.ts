@@ -21,6 +21,8 @@ export class ProviderError extends Error {
   readonly code?: number;
   /** When the service wants to be asked again, in ms. */
   readonly retryAfter?: number;
+  /** Trying again will not help. */
+  readonly isFinal: boolean;
 
   /** For a `getTicket` of yours, which knows better than `NoTicket` why there is none. */
   constructor(name: string, message: string, details: Details = {}) {
@@ -29,10 +31,11 @@ export class ProviderError extends Error {
     this.status = details.status;
     this.code = details.code;
     this.retryAfter = details.retryAfter;
+    this.isFinal = details.isFinal ?? false;
   }
 }
 
-type Details = Partial<Pick<ProviderError, "status" | "code" | "retryAfter" | "cause">>;
+type Details = Partial<Pick<ProviderError, "status" | "code" | "retryAfter" | "isFinal" | "cause">>;
 
 /** What was thrown on the way to a connection to this endpoint, as what it means for a provider. */
 export function asFailure(thrown: unknown, endpoint: string): ProviderError {

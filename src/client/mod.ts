@@ -7,6 +7,7 @@ export { ProviderError } from "./failure.ts";
 export type { Peer } from "./peers.ts";
 export {
   type ProviderEvent,
+  type ProviderListeners,
   type ProviderOptions,
   type Status,
   TesseraProvider,
@@ -22,5 +23,7 @@ export {
   type Ticket,
   type TicketRequest,
   viaProxy,
+  withoutToken,
+  withToken,
 } from "./tickets.ts";
 export { type Sign, thisWorld, type World } from "./world.ts";

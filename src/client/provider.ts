@@ -16,6 +16,14 @@ import { type Sign, thisWorld, type World } from "./world.ts";
 /** How long one waits for a ticket, in ms: two calls, one of them by way of a PDS. */
 const TICKET_PATIENCE = 15_000;
 
+/** The same in the words of y-websocket. */
+const STOCK = {
+  connecting: "connecting",
+  online: "connected",
+  offline: "disconnected",
+  denied: "disconnected",
+} as const satisfies Record<Status, string>;
+
 /** The close code of a message that is too large. */
 const TOO_LARGE = 1009;
 
@@ -35,6 +43,22 @@ export type Status = "connecting" | "online" | "offline" | "denied";
 
 /** What a {@linkcode TesseraProvider} tells of, by an event without details: the news is its property. */
 export type ProviderEvent = "status" | "role" | "saved" | "peers" | "error";
+
+/** What {@linkcode TesseraProvider.on} takes: the events of y-websocket, for editors, and the others. */
+export interface ProviderListeners {
+  /** In the words of y-websocket. */
+  status(event: { status: "connected" | "connecting" | "disconnected" }): void;
+  /** Whether the document is as the service has it. */
+  sync(isSynced: boolean): void;
+  role(): void;
+  saved(): void;
+  peers(): void;
+  error(): void;
+  /** It never happens. Lexical wants to listen to it. */
+  update(update: unknown): void;
+  /** It never happens: the document stays the same. Lexical wants to listen to it. */
+  reload(doc: Doc): void;
+}
 
 /** How a {@linkcode TesseraProvider} is set up. */
 export interface ProviderOptions {
@@ -86,6 +110,12 @@ export class TesseraProvider extends EventTarget {
   #error: ProviderError | null = null;
   #hadUnsaved = false;
   #isIncomplete = false;
+  /** Who listens by {@linkcode on}. */
+  readonly #listeners: { [E in keyof ProviderListeners]?: Map<unknown, () => void> } = {};
+  /** Somebody hears of what goes wrong. */
+  #isHeard = false;
+  /** What was last said of it to a developer instead. */
+  #warned = "";
   /** The service has rejected something on this connection. */
   #wasRefused = false;
 
@@ -211,12 +241,34 @@ export class TesseraProvider extends EventTarget {
     }
   }
 
+  /** Calls a listener whenever something happens, as y-websocket does it; editors need that. */
+  on<E extends keyof ProviderListeners>(type: E, listener: ProviderListeners[E]): void {
+    const known = this.#listeners[type] ??= new Map();
+    if (known.has(listener)) return;
+    const call = () => {
+      const { status } = this;
+      if (type === "status") (listener as ProviderListeners["status"])({ status: STOCK[status] });
+      else if (type === "sync") (listener as ProviderListeners["sync"])(status === "online");
+      else (listener as () => void)();
+    };
+    known.set(listener, call);
+    this.addEventListener(type as ProviderEvent, call);
+  }
+
+  /** Ends what {@linkcode on} began. */
+  off<E extends keyof ProviderListeners>(type: E, listener: ProviderListeners[E]): void {
+    const known = this.#listeners[type];
+    this.removeEventListener(type as ProviderEvent, known?.get(listener) ?? null);
+    known?.delete(listener);
+  }
+
   /** As every `EventTarget` does it, for what there is to tell. */
   override addEventListener(
     type: ProviderEvent,
     listener: EventListenerOrEventListenerObject | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
+    if (type === "error" || type === "status") this.#isHeard = true;
     super.addEventListener(type, listener, options);
   }
 
@@ -407,8 +459,10 @@ export class TesseraProvider extends EventTarget {
 
   #setStatus(status: Status): void {
     if (this.#status === status) return;
+    const isSyncNews = (this.#status === "online") !== (status === "online");
     this.#status = status;
     this.#tell("status");
+    if (isSyncNews && this.#status === status) this.#tell("sync");
   }
 
   #setRole(role: Role | null): void {
@@ -419,6 +473,8 @@ export class TesseraProvider extends EventTarget {
   }
 
   #setError(error: ProviderError): void {
+    if (!this.#isHeard && error.message !== this.#warned) this.world.warn(error.message);
+    this.#warned = error.message;
     this.#error = error;
     this.#tell("error");
   }
@@ -432,7 +488,7 @@ export class TesseraProvider extends EventTarget {
     this.#tell("saved");
   }
 
-  #tell(type: ProviderEvent): void {
+  #tell(type: ProviderEvent | "sync"): void {
     this.#changed.ring();
     this.dispatchEvent(new Event(type));
   }

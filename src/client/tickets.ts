@@ -1,4 +1,4 @@
-import { readAnswer } from "./failure.ts";
+import { ProviderError, readAnswer } from "./failure.ts";
 
 /** What `getTicket` answers: leave to open one socket, soon, once. */
 export interface Ticket {
@@ -22,7 +22,7 @@ export type GetTicket = (request: TicketRequest) => Promise<Ticket>;
 
 /** What a ticket is wanted for. */
 export interface TicketRequest {
-  /** The origin of the service. */
+  /** The address of the service, without a slash at its end. */
   endpoint: string;
   /** The name of the room. */
   room: string;
@@ -95,8 +95,44 @@ export function viaProxy(agent: AgentLike, names: ServiceNames = {}): GetTicket 
 export function devToken(token: string, did: string, names: ServiceNames = {}): GetTicket {
   return async ({ endpoint, room, signal }) => {
     const { method } = addressOf(endpoint, names);
-    return await ask(endpoint, method, token, { room, did }, signal);
+    return await final401(ask(endpoint, method, token, { room, did }, signal));
   };
+}
+
+/**
+ * For a service that is embedded with `sharedToken` (the secret), or with `verify` (a function that gets
+ * the user's token: it is asked before each connection).
+ */
+export function withToken(
+  token: string | (() => string | Promise<string>),
+  names: ServiceNames = {},
+): GetTicket {
+  return async ({ endpoint, room, signal }) => {
+    const { method } = addressOf(endpoint, names);
+    if (typeof token !== "string") {
+      return await ask(endpoint, method, await token(), { room }, signal);
+    }
+    return await final401(ask(endpoint, method, token, { room }, signal));
+  };
+}
+
+/** For a service that is embedded with `open`: it takes everybody for the DID that they name, if any. */
+export function withoutToken(did?: string, names: ServiceNames = {}): GetTicket {
+  return async ({ endpoint, room, signal }) => {
+    const { method } = addressOf(endpoint, names);
+    return await ask(endpoint, method, null, { room, did }, signal);
+  };
+}
+
+/** A token that never changes will not be accepted later either. */
+async function final401(ticket: Promise<Ticket>): Promise<Ticket> {
+  try {
+    return await ticket;
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.status !== 401) throw error;
+    const words = "The service does not accept this token.";
+    throw new ProviderError(error.name, words, { status: 401, isFinal: true, cause: error });
+  }
 }
 
 /** The service's entry in its DID document, and the name of the method. */
@@ -112,13 +148,16 @@ function addressOf(endpoint: string, names: ServiceNames) {
 async function ask(
   endpoint: string,
   method: string,
-  token: string,
+  token: string | null,
   body: object,
   signal: AbortSignal,
 ): Promise<Ticket> {
   const answer = await fetch(`${endpoint}/xrpc/${method}`, {
     method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    headers: {
+      ...(token !== null && { authorization: `Bearer ${token}` }),
+      "content-type": "application/json",
+    },
     body: JSON.stringify(body),
     signal,
   });

@@ -8,6 +8,8 @@ export interface World {
   random(): number;
   /** What opens a line. @throws {TypeError} there is none */
   readonly WebSocket: typeof WebSocket;
+  /** Tells a developer something that nobody listens to. */
+  warn(words: string): void;
   /** Tells what becomes of the network, and of whoever looks. Returns a function that ends it. */
   watch(onSign: (sign: Sign) => void): () => void;
 }
@@ -23,6 +25,7 @@ export const thisWorld: World = {
     return () => clearTimeout(timer);
   },
   random: () => Math.random(),
+  warn: (words) => console.warn(words),
   get WebSocket() {
     const { WebSocket } = globalThis;
     if (WebSocket === undefined) {

@@ -47,6 +47,13 @@ export class FakeWorld implements World {
     return () => this.#watchers.delete(onSign);
   }
 
+  /** What developers were told. */
+  readonly warnings: string[] = [];
+
+  warn(words: string): void {
+    this.warnings.push(words);
+  }
+
   /** How many providers look at the network. */
   get watchers(): number {
     return this.#watchers.size;

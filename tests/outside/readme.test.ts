@@ -34,3 +34,25 @@ Deno.test("O9: the README's five minutes go as it says: two people in one docume
   const shown = JSON.parse(block("json", "A ticket is one call away"));
   assertEquals(Object.keys(answer), Object.keys(shown));
 });
+
+Deno.test("O9: the README's program says in one line what is wrong, and ends: no service, a wrong token", async () => {
+  const program = block("ts", "let two people write");
+  await using server = await ServerProcess.start({
+    KV_PATH: ":memory:",
+    UNSAFE_DEV_TOKEN: "another-token-than-the-readme-has",
+  });
+  const ways = [
+    ["http://localhost:1", "The service at http://localhost:1 cannot be reached."],
+    [server.url, "The service does not accept this token."],
+  ] as const;
+  for (const [endpoint, words] of ways) {
+    await withFile(program.replaceAll("http://localhost:8000", endpoint), async (path) => {
+      const args = ["run", "--allow-net", "--allow-env", "--quiet", path];
+      const ended = await new Deno.Command(Deno.execPath(), { args }).output();
+      const [out, err] = [ended.stdout, ended.stderr].map((bytes) =>
+        new TextDecoder().decode(bytes)
+      );
+      assertEquals([ended.code, out, err!.trim()], [1, "", words]);
+    });
+  }
+});
