@@ -9,9 +9,11 @@ import {
   type Incarnation,
   memberKey,
   ownedKey,
+  pendingKey,
   recordKey,
   roomsOfKey,
 } from "../store/kv/access_layout.ts";
+import { deleteKeys } from "../store/kv/delete_keys.ts";
 import type { RoomChange } from "../store/kv/feed.ts";
 import type { Along } from "../store/kv/kv_room_store.ts";
 import { headKey, roomPrefix } from "../store/kv/layout.ts";
@@ -65,6 +67,8 @@ export interface AccessEvent {
   by: string;
   what:
     | "create"
+    /** Whoever runs the service made somebody the owner of a room that had none. */
+    | "assign"
     | "putMember"
     | "removeMember"
     | "setVisibility"
@@ -178,6 +182,46 @@ export class RoomRecords {
     const isNamed = ownerByName(room) !== null;
     const checks = isNamed ? [] : [{ key: headKey(room), versionstamp: null }];
     return await this.#commit(room, null, change, { by: owner, what: "create" }, checks);
+  }
+
+  /** Makes somebody the owner of a room that has none. Returns whether it had none. @throws {Refusal} TooManyRooms */
+  async assign(owner: string, room: string): Promise<boolean> {
+    const sets = [{ key: roomsOfKey(owner, room), value: "owner" }];
+    const change = { record: this.#new(owner), sets };
+    return await this.#commit(room, null, change, { by: owner, what: "assign" });
+  }
+
+  /** Removes the access to a room, but for its record, while that is as it was. What replaces it is to follow. */
+  async clear(room: string, before: Deno.KvEntry<RoomRecord>): Promise<void> {
+    const keys = await Array.fromAsync(this.kv.list({ prefix: recordKey(room) }), ({ key }) => key);
+    const members = keys.filter((key) => key[2] === "member").map((key) => String(key.at(-1)));
+    const listed = members.flatMap((did) => [roomsOfKey(did, room), pendingKey(did, room)]);
+    const owned = roomsOfKey(before.value.owner, room);
+    await deleteKeys(this.kv, [...listed, owned, ...keys], before);
+  }
+
+  /** Enters a room's record as a backup has it. Returns whether the room was still as it was `before`. */
+  async restore(
+    room: string,
+    before: Deno.KvEntryMaybe<RoomRecord>,
+    record: RoomRecord,
+  ): Promise<boolean> {
+    const key = recordKey(room);
+    const count = await this.#count(before.value?.owner ?? null, record.owner);
+    const stamp = await this.changes.commit({
+      subject: subjectOf(room),
+      alsoAbout: count.about,
+      what: "log",
+      checks: [{ key, versionstamp: before.versionstamp }, ...count.checks],
+      sets: [
+        { key, value: record },
+        { key: roomsOfKey(record.owner, room), value: "owner" },
+        ...count.sets,
+      ],
+      bytes: 1_024,
+    });
+    if (stamp !== null) this.#tell(room);
+    return stamp !== null;
   }
 
   /** Whether a document is stored under a name that does not say whose it is. */

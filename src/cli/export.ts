@@ -1,5 +1,5 @@
 import { exportRooms } from "./backup.ts";
-import { KvRoomStore } from "../store/kv/kv_room_store.ts";
+import { allRooms, placeOn } from "./place.ts";
 import { report } from "./report.ts";
 import { runTool, UsageError } from "./tool.ts";
 
@@ -13,8 +13,7 @@ KV_PATH or DATA_DIR says where the database is. It may be in use.`,
     if (folder === undefined || positionals.length !== (values.all ? 1 : 2)) {
       throw new UsageError("export needs a room, or --all, and a folder");
     }
-    const store = new KvRoomStore(kv);
-    const rooms = values.all ? store.rooms() : [positionals[0]!];
-    return await report("exported", exportRooms(store, rooms, folder, Date.now()));
+    const rooms = values.all ? allRooms(kv) : [positionals[0]!];
+    return await report("exported", exportRooms(placeOn(kv), rooms, folder, Date.now()));
   },
 });

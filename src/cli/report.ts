@@ -4,9 +4,9 @@ import { Exit } from "./tool.ts";
 /** Prints what becomes of each room, a line a room, and a sum. Resolves with the exit code. */
 export async function report(done: string, outcomes: AsyncIterable<Outcome>): Promise<number> {
   let [rooms, failed] = [0, 0];
-  for await (const { room, bytes, error } of outcomes) {
+  for await (const { room, bytes, access, error } of outcomes) {
     if (error === undefined) {
-      console.log(`${JSON.stringify(room)}: ${bytes} bytes ${done}`);
+      console.log(`${JSON.stringify(room)}: ${bytes} bytes ${done}${access ? `; ${access}` : ""}`);
       rooms++;
     } else {
       console.error(`${JSON.stringify(room)}: not ${done}: ${error}`);

@@ -4,13 +4,13 @@ import { createDecoder } from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import * as Y from "yjs";
 import { exportRooms, importRooms } from "../../src/cli/backup.ts";
+import { placeOn } from "../../src/cli/place.ts";
 import { Document, PoisonedError } from "../../src/sync/document.ts";
 import { outline } from "../../src/sync/outline.ts";
 import { MalformedUpdateError } from "../../src/sync/struct_reader.ts";
 import { MalformedNumberError, readInt, readUint } from "../../src/sync/varint.ts";
 import { realUpdate } from "../fuzz/frames.ts";
 import { Chance } from "../sim/chance.ts";
-import { MemoryStore } from "./memory_store.ts";
 import { awarenessFrame, TestPeer } from "./test_peer.ts";
 import { settle, storedText, world } from "./world.ts";
 
@@ -201,8 +201,10 @@ Deno.test("W8: client ids between 2^32 and 2^53 stay what they are", async () =>
 Deno.test("W8: an imported file and what a store holds are read with the same care", async () => {
   const evil = update((n) => [...uint(n)], [0, 1], [1, ...BAD["Infinity"]!, 1, 0, 1]).slice(3);
   assertThrows(() => new Document().applyUnread([evil]), PoisonedError);
-  const [from, to] = [new MemoryStore(), new MemoryStore()];
-  for (const room of ["good", "bad"]) await from.log(room).append(realUpdate(new Chance(1)));
+  using kv = await Deno.openKv(":memory:");
+  using other = await Deno.openKv(":memory:");
+  const [from, to] = [placeOn(kv), placeOn(other)];
+  for (const room of ["good", "bad"]) await from.store.log(room).append(realUpdate(new Chance(1)));
   const folder = await Deno.makeTempDir();
   await Array.fromAsync(exportRooms(from, ["good", "bad"], folder, 0));
   const path = `${folder}/manifest.json`;
@@ -214,7 +216,7 @@ Deno.test("W8: an imported file and what a store holds are read with the same ca
   await Deno.writeTextFile(path, JSON.stringify(manifest));
   const outcomes = await Array.fromAsync(importRooms(to, folder));
   assertEquals(outcomes.filter(({ error }) => error).map(({ room }) => room), ["bad"]);
-  assertEquals(await Array.fromAsync(to.rooms()), ["good"]);
+  assertEquals(await Array.fromAsync(to.store.rooms()), ["good"]);
   await Deno.remove(folder, { recursive: true });
 });
 
