@@ -22,3 +22,10 @@ Deno.test("D18: a host has the addresses of its A and AAAA records, whichever th
     Deno.errors.NotFound,
   );
 });
+
+Deno.test("D18: where the name servers may not be asked directly, the system is", async () => {
+  const denied = () => Promise.reject(new Deno.errors.NotCapable("Requires net access"));
+  const four = { address: "192.0.2.1", family: 4 };
+  const bySystem = (hostname: string) => Promise.resolve(hostname === "a.example" ? [four] : []);
+  assertEquals(await resolveHost("a.example", denied, bySystem), [four]);
+});
