@@ -1,20 +1,18 @@
 import type { Member } from "./member.ts";
 import type { Outline } from "./outline.ts";
-import type { Slices } from "./slices.ts";
+import type { Slice, Slices } from "./slices.ts";
 
 /** An edit that waits for its commit. */
 export interface Update {
   type: "update";
   member: Member;
   update: Uint8Array;
-  /** It is read and cut alone: see {@linkcode Arrivals.unread}. */
-  isLarge: boolean;
   /** It is an answer to step 1: all that the room lacked. */
   whole: boolean;
   /** What is in it. A large one is read when its turn comes; null before that. */
   read: { outline: Outline; slices: Slices } | null;
   /** The slice of it whose turn it is; null before the first. */
-  slice: Uint8Array | null;
+  slice: Slice | null;
   /** Something was missing that a slice of it builds on. */
   isTorn: boolean;
 }
@@ -34,6 +32,9 @@ type Ordered = Extract<Arrival, { type: "update" | "syncStatus" }>;
 
 const isOrdered = (arrival: Arrival): arrival is Ordered =>
   arrival.type === "update" || arrival.type === "syncStatus";
+
+/** Bytes of updates that are read in advance: what is known of one then may take ten times its bytes. */
+const MAX_READ_BYTES = 8 * 1024 * 1024;
 
 /** What an update costs beside its bytes while it waits. */
 const UPDATE_OVERHEAD_BYTES = 512;
@@ -65,15 +66,14 @@ export class Arrivals {
     return this.#queue.every((arrival) => this.#mustWait(arrival));
   }
 
-  /**
-   * The next that is to be read. Of large ones only one at a time is read and cut: what is known of it
-   * takes many times the memory of its bytes.
-   */
+  /** The next that is to be read, unless enough are that wait for their turn. */
   get unread(): Update | undefined {
+    let readBytes = 0;
     for (const arrival of this.#queue) {
       if (arrival.type !== "update" || this.#mustWait(arrival)) continue;
-      if (arrival.read === null) return arrival;
-      if (arrival.isLarge) return undefined;
+      const { length } = arrival.update;
+      if (arrival.read !== null) readBytes += length;
+      else return readBytes === 0 || readBytes + length <= MAX_READ_BYTES ? arrival : undefined;
     }
     return undefined;
   }
@@ -146,7 +146,6 @@ export class Arrivals {
 
 /** Goes on to the next slice, and returns its weight. */
 function nextSlice(update: Update, weight: number): number {
-  const slice = update.read!.slices.next(weight);
-  update.slice = slice.update;
-  return slice.weight;
+  update.slice = update.read!.slices.next(weight);
+  return update.slice.weight;
 }

@@ -1,7 +1,7 @@
 import { createDecoder, hasContent } from "lib0/decoding";
 import * as Y from "yjs";
 import { inParts, type Part } from "./deletion.ts";
-import { type Extent, outline, type Range } from "./outline.ts";
+import { type Extent, type Outline, outline, type Range } from "./outline.ts";
 import { nextPiece, type Piece, type StateVector } from "@tessera/client/pieces";
 import { snapshotInSteps } from "./snapshot.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
@@ -58,11 +58,22 @@ export function readStateVector(bytes: Uint8Array): StateVector {
   return stateVector;
 }
 
+/** About how many bytes of memory a client costs beside its structs. */
+const CLIENT_MEMORY = 200;
+
+/**
+ * What a root type counts as: for each item that is written, Yjs looks through all of them. With the
+ * default limit there may be about a thousand.
+ */
+const ROOT_MEMORY = 96 * 1024;
+
 /** A room's Yjs document. `apply` is the only way to change it. */
 export class Document {
   readonly #doc = new Y.Doc();
   #emitted: Uint8Array | null = null;
   #hasDropped = false;
+  /** About how many bytes of memory its structs need. Merged ones count as they came, until a recount. */
+  structMemory = 0;
 
   constructor() {
     this.#doc.on("update", (update) => this.#emitted = update);
@@ -73,20 +84,24 @@ export class Document {
    * Applies many updates in one transaction and returns all that was new in them as one update, or
    * null. One transaction costs a fifth of the CPU and a tenth of the bytes of one each, and
    * duplicates vanish in it.
+   * @param onIntegrated Called when all structs have found their places, and are to be tidied up.
    * @throws {PoisonedError}
    */
-  apply(updates: Uint8Array[]): Uint8Array | null {
+  apply(updates: Uint8Array[], onIntegrated?: () => void): Uint8Array | null {
     this.#emitted = null;
+    const { size: roots } = this.#doc.share;
     try {
       this.#doc.transact(() => {
         for (const update of updates) {
           Y.applyUpdate(this.#doc, update);
           if (this.#pendingBytes > MAX_PENDING_BYTES) this.#hasDropped = this.dropPending();
         }
+        onIntegrated?.();
       });
     } catch (cause) {
       throw new PoisonedError("an update broke the document", { cause });
     }
+    if (this.#doc.share.size > roots) this.#dropEmptyRoots(roots);
     return this.#emitted;
   }
 
@@ -116,6 +131,33 @@ export class Document {
     store.pendingStructs = null;
     store.pendingDs = null;
     return hasDropped;
+  }
+
+  /** How many clients have written it. */
+  get clients(): number {
+    return this.#doc.store.clients.size;
+  }
+
+  /** Whether it would have more clients than this with an update, some of them new. */
+  exceedsClients({ blocks }: Outline, most: number): boolean {
+    if (this.clients + blocks.size <= most) return false;
+    const { clients } = this.#doc.store;
+    let count = clients.size;
+    for (const client of blocks.keys()) if (!clients.has(client)) count++;
+    return count > Math.max(most, clients.size);
+  }
+
+  /** About how many bytes of memory it needs. */
+  get memory(): number {
+    return this.structMemory + this.clients * CLIENT_MEMORY + this.#doc.share.size * ROOT_MEMORY;
+  }
+
+  /** Yjs makes a root type of every name that it reads, also in what it does not take. */
+  #dropEmptyRoots(from: number): void {
+    let n = 0;
+    for (const [name, { _start, _map }] of this.#doc.share) {
+      if (n++ >= from && _start === null && _map.size === 0) this.#doc.share.delete(name);
+    }
   }
 
   get #pendingBytes(): number {

@@ -24,6 +24,8 @@ export interface Outline {
   blocks: Map<number, Block>;
   /** Where the deletions begin, in the bytes. */
   deletionsAt: number;
+  /** About how many bytes of memory Yjs needs for its structs. */
+  memory: number;
 }
 
 /** The outline of an update, as `outlineInSteps` has it, in one go. @throws {MalformedUpdateError} */
@@ -68,6 +70,7 @@ export function* outlineInSteps(
     }
   }
   const deletionsAt = reader.at;
+  const { memory } = reader;
   for (const _ of readDeletions(reader, isOurs ? Infinity : MAX_CLIENTS)) {
     if (reader.at < turnAt) continue;
     turnAt = reader.at + TURN_BYTES;
@@ -76,7 +79,7 @@ export function* outlineInSteps(
   if (!reader.isAtEnd) {
     throw new MalformedUpdateError("there are bytes after the end of the update");
   }
-  return { update, blocks, deletionsAt };
+  return { update, blocks, deletionsAt, memory };
 }
 
 /** A client's clocks, from one on. */

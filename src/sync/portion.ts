@@ -5,8 +5,12 @@ import { Slices } from "./slices.ts";
 
 /** Structs, about: they take Yjs some 10 ms. */
 const MOST = 8_192;
-/** Below that, what a change costs however small it is would come to more than the change. */
+/**
+ * Below that, what a change costs however small it is would come to more than the change. Yjs walks
+ * through all clients a few times at each: that takes as long as an eighth as many structs.
+ */
 const LEAST = 256;
+const LEAST_PER_CLIENT = 1 / 8;
 
 /** An update of more bytes for each struct of a portion is read bit by bit: 64 KiB take about 1 ms. */
 const LARGE_BYTES = 8;
@@ -34,13 +38,22 @@ export class Portion {
     return update.length > LARGE_BYTES * this.most;
   }
 
-  /** Applies updates to a document, and learns from how long that takes. @throws {PoisonedError} */
-  apply(document: Document, updates: Uint8Array[]): Uint8Array | null {
+  /**
+   * Applies updates of this weight to a document, and learns from how long that takes.
+   * @throws {PoisonedError}
+   */
+  apply(document: Document, updates: Uint8Array[], weight: number): Uint8Array | null {
     const begun = this.clock.uptime();
-    const news = document.apply(updates);
+    let integrated = begun;
+    const news = document.apply(updates, () => integrated = this.clock.uptime());
     const took = this.clock.uptime() - begun;
-    if (took > LONG) this.#weight = Math.max(Math.min(LEAST, this.most), this.#weight / 2);
-    else if (took < SHORT) this.#weight = Math.min(this.most, this.#weight * 2);
+    const least = Math.max(LEAST, document.clients * LEAST_PER_CLIENT);
+    // To find the place of one struct among many that were inserted at the same place may take for long.
+    if (integrated - begun > LONG) this.#weight = Math.max(1, this.#weight / 2);
+    else if (took > LONG) this.#weight = Math.max(Math.min(least, this.most), this.#weight / 2);
+    else if (took < SHORT && weight >= this.#weight / 4) {
+      this.#weight = Math.min(this.most, this.#weight * 2);
+    }
     return news;
   }
 }
@@ -68,19 +81,20 @@ export async function* applyInTurns(
   let weight = 0;
   for (const update of updates) {
     const outline = await inTurns(clock, outlineInSteps(update, true));
+    document.structMemory += outline.memory;
     const slices = new Slices(outline, (deletion) => document.deletion(deletion));
     while (!slices.done) {
       const slice = slices.next(portion.weight);
       weight += slice.weight;
       waiting.push(slice.update);
       if (weight < portion.weight) continue;
-      const news = portion.apply(document, waiting);
+      const news = portion.apply(document, waiting, weight);
       if (news !== null) yield news;
       waiting = [];
       weight = 0;
       await clock.turn();
     }
   }
-  const news = portion.apply(document, waiting);
+  const news = portion.apply(document, waiting, weight);
   if (news !== null) yield news;
 }

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { mergeUpdates } from "yjs";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits/limits.ts";
 import type { Tally } from "../observe/tally.ts";
 import { traced } from "../observe/trace.ts";
 import {
@@ -39,7 +40,12 @@ const SILENCE_MS = 20_000;
 
 /** How long a store that does not answer may keep in somebody who has no role any more, in ms. */
 const CAST_OUT_MS = 1_000;
-const FULL = "The document is as large as one may be.";
+/** Why a document takes no more, or none from new authors. */
+const FULL = {
+  documentBytes: "The document is as large as one may be.",
+  documentMemory: "The document is as complex as one may be.",
+  documentClients: "The document has had as many authors as one may have, and takes no new ones.",
+};
 const TOO_MUCH = "More is waiting on your behalf than can be kept. Come back, and send it again.";
 const NO_ACCESS = "you have no access any more";
 
@@ -60,6 +66,9 @@ export interface Seat {
   leave(): Promise<void>;
 }
 
+/** How much of everything a room may have. */
+export type RoomLimits = Pick<Limits, keyof typeof FULL | "heldBytes">;
+
 /** What a room needs from outside. */
 export interface RoomOptions {
   name: string;
@@ -68,10 +77,7 @@ export interface RoomOptions {
   announcer: Announcer;
   presenceClock: PresenceClock;
   presence: PresenceRules;
-  /** The most bytes of its document, as it is stored; over that it takes no more. */
-  maxBytes: number;
-  /** The most bytes that are kept on behalf of one peer; over that it is closed. */
-  maxHeldBytes: number;
+  limits: RoomLimits;
   tally: Tally;
   /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
   portion?: number;
@@ -92,8 +98,7 @@ export class Room {
   readonly #clock: Clock;
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
-  readonly #maxBytes: number;
-  readonly #maxHeldBytes: number;
+  readonly #limits: RoomLimits;
   readonly #tally: Tally;
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
@@ -117,8 +122,7 @@ export class Room {
       announcer,
       presenceClock,
       presence,
-      maxBytes,
-      maxHeldBytes,
+      limits,
       tally,
       portion,
       onIdle,
@@ -130,8 +134,7 @@ export class Room {
     this.#clock = clock;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
-    this.#maxBytes = maxBytes;
-    this.#maxHeldBytes = maxHeldBytes;
+    this.#limits = limits;
     this.#tally = tally;
     this.#broadcast = new Broadcast({
       clock,
@@ -150,7 +153,14 @@ export class Room {
       rules: presence,
       tally,
     });
-    this.#stored = new StoredDocument({ name, store, clock, tally, portion });
+    this.#stored = new StoredDocument({
+      name,
+      store,
+      clock,
+      tally,
+      maxMemory: limits.documentMemory,
+      portion,
+    });
     this.#unwatch = store.watch(name, (what) => this.#hear(what));
   }
 
@@ -273,14 +283,12 @@ export class Room {
       case "step2":
       case "update": {
         const { update } = frame;
-        const isLarge = this.#stored.portion.isLarge(update);
-        const read = isLarge ? null : this.#sliced(outline(update));
+        const read = this.#stored.portion.isLarge(update) ? null : this.#sliced(outline(update));
         const whole = frame.type === "step2";
         return this.#take({
           type: "update",
           member,
           update,
-          isLarge,
           whole,
           read,
           slice: null,
@@ -302,7 +310,7 @@ export class Room {
   #take(update: Update): void {
     if (update.read !== null && !this.#isAllowed(update)) return;
     this.#enqueue(update);
-    if (update.member.held > this.#maxHeldBytes) {
+    if (update.member.held > this.#limits.heldBytes) {
       this.#expel(update.member, TOO_MUCH, Close.TRY_AGAIN);
     }
   }
@@ -330,6 +338,7 @@ export class Room {
         // The runtime hands over one frame at a time. Without this, the first of a burst would be
         // committed and broadcast alone: that halved what a busy room delivers.
         await this.#clock.turn();
+        await this.#stored.recountIfDue();
         await this.#readLarge();
         const { weight } = this.#stored.portion;
         const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
@@ -372,32 +381,38 @@ export class Room {
     this.#goOn();
   }
 
-  /** Whether it may be done now: a role may have changed since it came. What was begun is finished. */
+  /** Whether it may be done now: a role may have changed since it came, and the document have grown. */
   #isAllowed(update: Update): boolean {
-    const { member: { rights }, slice } = update;
-    if (rights.mayWrite && (slice !== null || !this.#isFull)) return true;
-    this.#refuse(update);
+    const full = update.member.rights.mayWrite ? this.#fullFor(update) : null;
+    if (update.member.rights.mayWrite && full === null) return true;
+    this.#refuse(update, full);
     return false;
   }
 
-  get #isFull(): boolean {
-    return this.#stored.bytes >= this.#maxBytes;
+  /** The limit of the document that keeps it from taking an update, if there is one. */
+  #fullFor({ read, slice }: Update): keyof typeof FULL | null {
+    const { documentBytes, documentClients } = this.#limits;
+    if (this.#stored.isOverMemory) return "documentMemory";
+    if (slice !== null) return null;
+    if (this.#stored.bytes >= documentBytes) return "documentBytes";
+    if (!this.#stored.isLoaded) return null;
+    const hasTooMany = this.#stored.document.exceedsClients(read!.outline, documentClients);
+    return hasTooMany ? "documentClients" : null;
   }
 
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
-  #refuse({ member, update, read, whole }: Update): void {
+  #refuse({ member, update, read, whole }: Update, full: keyof typeof FULL | null): void {
     if (isEmpty(update) || !this.#members.has(member)) return;
     this.#tally.refusedUpdates++;
     member.beginGap(true);
     this.#enqueue({ type: "refused", member, outline: read!.outline });
     const outcome = member.rights.refuse(this.#clock.uptime());
-    const { mayWrite } = member.rights;
-    if (mayWrite) this.#tally.limits.add("documentBytes");
-    const words = mayWrite ? FULL : "You may only read this room.";
+    if (full !== null) this.#tally.limits.add(full);
+    const words = full !== null ? FULL[full] : "You may only read this room.";
     if (outcome === "tell") member.tellRefusal(words);
     // What answers a question of ours is not held against it.
     if (outcome !== "close" || whole) return;
-    if (mayWrite) this.#expel(member, FULL, Close.TOO_BIG);
+    if (full !== null) this.#expel(member, words, Close.TOO_BIG);
     else this.#expel(member, "it writes, and may only read", Close.FORBIDDEN);
   }
 
@@ -581,21 +596,24 @@ export class Room {
     }
   }
 
-  #answerUpdate({ member, read, isTorn, whole }: Update): void | Promise<void> {
+  async #answerUpdate({ member, read, isTorn, whole }: Update): Promise<void> {
     const { slices, outline } = read!;
     if (!slices.done) return;
-    if (!isTorn) return whole ? member.noteWhole(this.#stored.document) : undefined;
-    member.beginGap(false);
-    return this.#noteGap(member, outline, whole);
+    if (isTorn) {
+      member.beginGap(false);
+      await this.#noteGap(member, outline);
+      this.#askToFill(member);
+    }
+    if (whole) member.noteWhole(this.#stored.document);
   }
 
   /** Finds out what of an update that was not taken whole is missing. */
-  async #noteGap(member: Member, outline: Outline, whole = false): Promise<void> {
-    const { document } = this.#stored;
-    const isKept = await inTurns(this.#clock, member.readGapInSteps(document, outline));
-    if (!isKept) return this.#expel(member, TOO_MUCH, Close.TRY_AGAIN);
-    if (whole) member.noteWhole(document);
-    this.#askToFill(member);
+  async #noteGap(member: Member, outline: Outline): Promise<void> {
+    const isKept = await inTurns(
+      this.#clock,
+      member.readGapInSteps(this.#stored.document, outline),
+    );
+    if (!isKept) this.#expel(member, TOO_MUCH, Close.TRY_AGAIN);
   }
 
   #askToFill(member: Member): void {

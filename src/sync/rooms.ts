@@ -9,7 +9,7 @@ import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
 import type { Peer } from "./peer.ts";
 import { PresenceClock } from "./presence_clock.ts";
-import { Room, type Seat } from "./room.ts";
+import { Room, type RoomLimits, type Seat } from "./room.ts";
 import type { PresenceRules } from "./room_presence.ts";
 
 /** How often silent lines are looked for, in ms: often enough for a client that gives up after 30 s. */
@@ -30,7 +30,7 @@ export interface RoomsOptions {
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
   presence: PresenceRules;
-  limits: Pick<Limits, "rooms" | "documentBytes" | "heldBytes" | "memoryBytes">;
+  limits: Pick<Limits, "rooms" | "memoryBytes"> & RoomLimits;
   /** Bytes of memory of the process. Default: what Deno says. */
   memory?: () => number;
   /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
@@ -142,8 +142,7 @@ export class Rooms {
       store,
       clock,
       presence,
-      maxBytes: limits.documentBytes,
-      maxHeldBytes: limits.heldBytes,
+      limits,
       tally,
       portion,
       announcer: this.#announcer,

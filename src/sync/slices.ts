@@ -4,8 +4,9 @@ import type { Part } from "./deletion.ts";
 import { type Block, type Outline, type Range, readDeletions } from "./outline.ts";
 import { StructReader } from "./struct_reader.ts";
 
-/** So many bytes take about as long as one more struct. */
+/** So many bytes of an update, or of memory, take about as long as one more struct. */
 const STRUCT_BYTES = 128;
+const STRUCT_MEMORY = 256;
 
 /** Cuts a deletion: see `inParts`. */
 export type Cut = (deletion: Range) => Iterable<Part>;
@@ -23,6 +24,8 @@ interface Placed {
   clock: number;
   from: number;
   to: number;
+  /** About how many structs take as long. */
+  weight: number;
 }
 
 /**
@@ -85,9 +88,14 @@ function fill<T>(
 }
 
 /** The weight of an update, as far as it is not over the limit anyway. */
-function weightOf({ update, blocks, deletionsAt }: Outline, cut: Cut, limit: number): number {
+function weightOf(
+  { update, blocks, deletionsAt, memory }: Outline,
+  cut: Cut,
+  limit: number,
+): number {
   let weight = Math.floor(update.length / STRUCT_BYTES);
   for (const { structs } of blocks.values()) weight += structs;
+  weight = Math.max(weight, Math.floor(memory / STRUCT_MEMORY));
   if (weight > limit) return weight;
   for (
     const deletion of readDeletions(new StructReader(update, { at: deletionsAt, isOurs: true }))
@@ -133,10 +141,15 @@ class BlockCursor implements Cursor<Placed> {
 
   take(): Placed {
     const { client, clock } = this;
-    const from = this.#reader.at;
+    const { at: from, memory } = this.#reader;
     this.clock += this.#reader.struct(clock).length;
     this.#left--;
-    return { client, clock, from, to: this.#reader.at };
+    const to = this.#reader.at;
+    const weight = Math.max(
+      1 + (to - from) / STRUCT_BYTES,
+      (this.#reader.memory - memory) / STRUCT_MEMORY,
+    );
+    return { client, clock, from, to, weight };
   }
 }
 
@@ -161,7 +174,7 @@ class SliceWriter {
       run.to = struct.to;
       run.structs++;
     }
-    this.weight += 1 + (struct.to - struct.from) / STRUCT_BYTES;
+    this.weight += struct.weight;
   }
 
   addDeletion({ client, clock, length, structs }: Part): void {

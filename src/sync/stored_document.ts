@@ -10,8 +10,9 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import { Document, PoisonedError } from "./document.ts";
-import { outline } from "./outline.ts";
+import { outline, outlineInSteps } from "./outline.ts";
 import { applyInTurns, inTurns, Portion } from "./portion.ts";
+import type { Slice } from "./slices.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
 import { levelOf, StoreDownError } from "../store/errors.ts";
 
@@ -33,6 +34,9 @@ const COMPACT_ENTRY_BYTES = 512;
 /** After a compaction that failed, in ms: it hurts nobody to wait, and a sick store gains from it. */
 const COMPACT_RETRY = 60_000;
 
+/** The memory of a document is counted again, once it seems too much, each time it has grown by this share. */
+const RECOUNT_SHARE = 1 / 16;
+
 /** What a stored document needs from outside. */
 export interface StoredDocumentOptions {
   /** The room's name. */
@@ -40,6 +44,8 @@ export interface StoredDocumentOptions {
   store: RoomStore;
   clock: Clock;
   tally: Tally;
+  /** The most bytes of memory that the document may need, about. */
+  maxMemory: number;
   /** The most structs that are changed in one go. */
   portion?: number;
 }
@@ -53,15 +59,19 @@ export class StoredDocument {
   readonly #tally: Tally;
   #log: RoomLog;
   #document: Document | null = null;
+  readonly #maxMemory: number;
+  /** What the document needed, when it was counted last. */
+  #counted = 0;
   #compacting = false;
   #compactNotBefore = 0;
 
-  constructor({ name, store, clock, tally, portion }: StoredDocumentOptions) {
+  constructor({ name, store, clock, tally, maxMemory, portion }: StoredDocumentOptions) {
     this.portion = new Portion(clock, portion);
     this.#name = name;
     this.#store = store;
     this.#clock = clock;
     this.#tally = tally;
+    this.#maxMemory = maxMemory;
     this.#log = store.log(name);
   }
 
@@ -80,6 +90,31 @@ export class StoredDocument {
     return snapshotBytes + bytes;
   }
 
+  /** Whether it needs more memory than it may. */
+  get isOverMemory(): boolean {
+    return this.#seemsOverMemory && !this.#isRecountDue;
+  }
+
+  get #seemsOverMemory(): boolean {
+    return this.isLoaded && this.document.memory >= this.#maxMemory;
+  }
+
+  get #isRecountDue(): boolean {
+    return this.document.memory - this.#counted >= this.#maxMemory * RECOUNT_SHARE;
+  }
+
+  /**
+   * Counts what memory the document needs, if that seems to be too much: a thousand letters that were
+   * typed one by one have become one struct.
+   */
+  async recountIfDue(): Promise<void> {
+    if (!this.#seemsOverMemory || !this.#isRecountDue) return;
+    const state = await inTurns(this.#clock, this.document.stateInSteps());
+    const { memory } = await inTurns(this.#clock, outlineInSteps(state, true));
+    this.document.structMemory = memory;
+    this.#counted = this.document.memory;
+  }
+
   get isCompacting(): boolean {
     return this.#compacting;
   }
@@ -89,9 +124,12 @@ export class StoredDocument {
     this.#document ??= await this.#read(this.#log);
   }
 
-  /** Applies updates together: what is new in them, or null. @throws {PoisonedError} */
-  apply(updates: Uint8Array[]): Uint8Array | null {
-    return this.portion.apply(this.document, updates);
+  /** Applies slices of updates together: what is new in them, or null. @throws {PoisonedError} */
+  apply(slices: Slice[]): Uint8Array | null {
+    const weight = slices.reduce((sum, { weight }) => sum + weight, 0);
+    const news = this.portion.apply(this.document, slices.map(({ update }) => update), weight);
+    if (news !== null) this.document.structMemory += outline(news, true).memory;
+    return news;
   }
 
   /** Makes an update durable, as `RoomLog.append` does, also if the store fails for a while. */
@@ -122,6 +160,7 @@ export class StoredDocument {
       missed.push(update);
     }
     this.#document = document;
+    this.#counted = 0;
     this.#log = log; // which goes on from where the document was read
     return missed;
   }
