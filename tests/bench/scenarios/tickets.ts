@@ -29,7 +29,8 @@ export const tickets: Scenario = {
   suits: ({ name }) => name === "tessera",
   async run({ form, start }) {
     await using plc = new FakePlc();
-    const server = await start({ env: { PLC_URL: plc.url } });
+    // All accounts open one room, which with owners would be the first account's alone.
+    const server = await start({ env: { PLC_URL: plc.url, ACCESS_POLICY: "open" } });
     const accounts = await Promise.all(
       Array.from({ length: ACCOUNTS }, (_, n) => makeAccount(plcDid(`account${letters(n)}`))),
     );
