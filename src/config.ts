@@ -140,6 +140,8 @@ export function readConfig(
       verifications: data.MAX_VERIFICATIONS,
       lookupsPerAddress: data.MAX_LOOKUPS_PER_ADDRESS,
       lookupsPerDomain: data.MAX_LOOKUPS_PER_DOMAIN,
+      listReadsPerAddress: data.MAX_LIST_READS_PER_ADDRESS,
+      listReadsPerDomain: data.MAX_LIST_READS_PER_DOMAIN,
       joinDeadline: data.JOIN_DEADLINE,
       pingTimeout: data.PING_TIMEOUT,
       messageBytes: data.MAX_MESSAGE,
@@ -303,6 +305,8 @@ const schema = z.object({
   MAX_VERIFICATIONS: limit("verifications"),
   MAX_LOOKUPS_PER_ADDRESS: limit("lookupsPerAddress"),
   MAX_LOOKUPS_PER_DOMAIN: limit("lookupsPerDomain"),
+  MAX_LIST_READS_PER_ADDRESS: limit("listReadsPerAddress"),
+  MAX_LIST_READS_PER_DOMAIN: limit("listReadsPerDomain"),
   JOIN_DEADLINE: duration.default(DEFAULT_LIMITS.joinDeadline)
     .refine((ms) => ms >= 1_000 && ms <= LONGEST_TIMER, "must be from 1s to 24d"),
   PING_TIMEOUT: duration.default(DEFAULT_LIMITS.pingTimeout)

@@ -289,7 +289,7 @@ function accessOf(
   const repos = new Repos({ documents, clock, allowLocalDids });
   const collection = `${face.nsidPrefix}.grant`;
   const times = config.listTimes ?? LIST_TIMES;
-  const library = new GrantLibrary({ repos, collection, clock, times });
+  const library = new GrantLibrary({ repos, collection, clock, times, limits });
   return { policy: new RecordPolicy(library), admin: null };
 }
 

@@ -1,9 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits/limits.ts";
+import { networkOf } from "../limits/rate_limit.ts";
 import type { Repo, Repos } from "../repo/repos.ts";
 import { Coalescer } from "../web/coalesce.ts";
 import { LookupFailure, notAsked } from "../web/lookup_failure.ts";
+import { type LookupShare, LookupShares, registrableDomain } from "../web/lookup_shares.ts";
 import { type Grant, GrantBook, LIST, LIST_ITEM, readGrant, readItem } from "./grants.ts";
 
 const logger = getLogger(["tessera", "access"]);
@@ -11,8 +14,11 @@ const logger = getLogger(["tessera", "access"]);
 /** Grants and members in memory, some 20 MB. Who was pushed out is read again when asked for. */
 const MAX_SIZE = 200_000;
 
-/** Accounts that are read at once: a slow PDS of a stranger's choice must not hold up all others for long. */
+/** Repositories that are read at once. An answer may have 1 MiB. */
 const MAX_READS = 200;
+
+/** Those that are left for accounts that have been read before: slow PDSs of new ones must not keep them out. */
+const RESERVED_FOR_KNOWN = 50;
 
 /** PDSs whose turns are remembered. */
 const MAX_HOSTS = 1_000;
@@ -40,6 +46,7 @@ export interface GrantLibraryOptions {
   collection: string;
   clock: Clock;
   times: LibraryTimes;
+  limits: Pick<Limits, "listReadsPerAddress" | "listReadsPerDomain">;
 }
 
 /** What is known of one account. */
@@ -60,24 +67,29 @@ export class GrantLibrary {
     maxSize: MAX_SIZE,
     sizeCalculation: ({ book }) => book?.size ?? 1,
   });
-  readonly #reads = new Coalescer<Entry>(MAX_READS);
+  readonly #reads = new Coalescer<Entry>();
+  readonly #shares: LookupShares;
   readonly #watched = new Map<string, { listeners: Set<() => void>; stop: () => void }>();
   /** When a PDS may next be asked about rooms in use. */
   readonly #turns = new LRUCache<string, number>({ max: MAX_HOSTS });
 
   constructor(options: GrantLibraryOptions) {
     this.#options = options;
+    const { listReadsPerAddress: perNetwork, listReadsPerDomain: perDomain } = options.limits;
+    const bounds = { all: MAX_READS, reservedForKnown: RESERVED_FOR_KNOWN, perNetwork, perDomain };
+    this.#shares = new LookupShares(bounds);
   }
 
   /**
    * What an account's repository says now, give or take `refresh`; if its PDS cannot be reached, what it
    * said at most `max` ago.
+   * @param address Whose request needs it, if it is a request: reads are shared among addresses.
    * @throws {LookupFailure} when that is not known
    */
-  async of(account: string): Promise<GrantBook> {
+  async of(account: string, address?: string): Promise<GrantBook> {
     const known = this.#entries.get(account);
     if (known !== undefined && this.#isGood(known)) return this.#open(known);
-    return this.#open(await this.#look(account));
+    return this.#open(await this.#look(account, address));
   }
 
   /** Calls back when what an account's repository says may have changed. Returns a function that stops it. */
@@ -112,24 +124,48 @@ export class GrantLibrary {
   }
 
   /** Looks an account up, once for however many who ask. */
-  async #look(account: string): Promise<Entry> {
-    const running = this.#reads.running(account);
-    if (running) return await running;
-    const known = this.#entries.get(account);
-    if (this.#reads.full) return this.#failed(known, notAsked("The PDS of the room's owner", 1), 0);
-    return await this.#reads.start(account, async () => {
-      const entry = await this.#lookAnew(account, known);
-      this.#entries.set(account, entry);
-      return entry;
-    });
+  async #look(account: string, address: string | undefined): Promise<Entry> {
+    try {
+      const repo = await this.#options.repos.find(account, { address });
+      const domain = repo === null ? null : await registrableDomain(repo.hostname);
+      const running = this.#reads.running(account);
+      if (running) return await running;
+      const known = this.#entries.get(account);
+      if (known !== undefined && this.#isGood(known)) return known;
+      const isKnown = known !== undefined && known.book !== null;
+      const share = { domain, network: address === undefined ? null : networkOf(address), isKnown };
+      // Not within the read: that this caller's share is used up must not fail others who ask.
+      const leave = this.#take(share);
+      return await this.#reads.start(account, async () => {
+        const entry = await this.#lookAnew(account, repo, known, share, leave);
+        this.#entries.set(account, entry);
+        return entry;
+      });
+    } catch (error) {
+      if (error instanceof LookupFailure) return this.#failed(this.#entries.get(account), error, 0);
+      throw error;
+    }
   }
 
-  async #lookAnew(account: string, known: Entry | undefined): Promise<Entry> {
+  /** Takes a share of the reads. @throws {LookupFailure} when it is used up */
+  #take(share: LookupShare): () => void {
+    const leave = this.#shares.take(share);
+    if (leave === null) throw notAsked("The PDS of the room's owner", 1);
+    return leave;
+  }
+
+  async #lookAnew(
+    account: string,
+    repo: Repo | null,
+    known: Entry | undefined,
+    share: LookupShare,
+    leave: () => void,
+  ): Promise<Entry> {
     const { clock } = this.#options;
     const startedAt = clock.uptime();
     try {
-      const repo = await this.#options.repos.find(account);
-      const book = await this.#read(repo, known).catch((error) => this.#readMoved(account, error));
+      const book = await this.#read(repo, known).finally(leave)
+        .catch((error) => this.#readMoved(account, share, error));
       const readAt = book === known?.book
         ? known.readAt
         : clock.uptime() + (repo?.requests ?? 0) * PER_REQUEST;
@@ -150,9 +186,16 @@ export class GrantLibrary {
   }
 
   /** The account may have moved to another PDS since its DID document was looked up. */
-  async #readMoved(account: string, error: unknown): Promise<GrantBook> {
+  async #readMoved(
+    account: string,
+    share: LookupShare,
+    error: unknown,
+  ): Promise<GrantBook> {
     if (!(error instanceof LookupFailure) || error.unreachable) throw error;
-    return await this.#read(await this.#options.repos.find(account, true), undefined);
+    const repo = await this.#options.repos.find(account, { anew: true });
+    const domain = repo === null ? null : await registrableDomain(repo.hostname);
+    const leave = this.#take({ ...share, domain });
+    return await this.#read(repo, undefined).finally(leave);
   }
 
   /** What the repository says; what is known, if it has not changed. */

@@ -5,12 +5,15 @@ export type Role = "owner" | "writer" | "reader";
 
 /** Decides who may do what. A policy of your own needs no more than `roleOf`. */
 export interface AccessPolicy {
-  /** The role of a DID in a room; null when it has none. */
-  roleOf(did: string, room: string): Promise<Role | null>;
+  /**
+   * The role of a DID in a room; null when it has none.
+   * @param address The network address of the request that asks. None when an open connection's role is checked.
+   */
+  roleOf(did: string, room: string, address?: string): Promise<Role | null>;
   /**
    * The same for who wants to come in, which may bring the room into being. Default: `roleOf`.
    */
-  admit?(did: string, room: string): Promise<Role | null>;
+  admit?(did: string, room: string, address?: string): Promise<Role | null>;
   /**
    * Calls back whenever somebody's role in the room may have changed, whoever changed it and on
    * whichever instance. Returns a function that stops it. A policy whose roles never change needs none.

@@ -10,11 +10,11 @@ export class RecordPolicy implements AccessPolicy {
   constructor(private readonly library: GrantLibrary) {}
 
   /** @throws {LookupFailure} when the repository of the room's owner cannot be read */
-  async roleOf(did: string, room: string): Promise<Role | null> {
+  async roleOf(did: string, room: string, address?: string): Promise<Role | null> {
     const owner = ownerOf(room);
     if (owner === null) return null;
     if (owner === did) return "owner";
-    return (await this.library.of(owner)).roleOf(did, room);
+    return (await this.library.of(owner, address)).roleOf(did, room);
   }
 
   watch(room: string, onChange: () => void): () => void {

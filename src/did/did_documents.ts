@@ -7,10 +7,10 @@ import { Tally } from "../observe/tally.ts";
 import { traced } from "../observe/trace.ts";
 import { Coalescer } from "../web/coalesce.ts";
 import { LookupFailure, notAsked } from "../web/lookup_failure.ts";
+import { LookupShares, registrableDomain } from "../web/lookup_shares.ts";
 import { type Allowance, RequestBudget } from "../web/request_budget.ts";
 import type { KvDidCache } from "./did_cache.ts";
 import type { DidDirectory } from "./did_directory.ts";
-import { LookupShares, registrableDomain } from "./lookup_shares.ts";
 
 const logger = getLogger(["tessera", "did"]);
 
@@ -19,6 +19,14 @@ const logger = getLogger(["tessera", "did"]);
  * flood of bad tokens is two requests a minute for the directory, and a rotated key is known soon.
  */
 const ALLOWANCE: Allowance = { interval: 30_000, burst: 3 };
+
+/** Look-ups at once. At 300 ms each this is 1,700 new callers a second. */
+const MAX_LOOKUPS = 500;
+
+/** Those that are left for DIDs that have called before. */
+const RESERVED_FOR_KNOWN = 100;
+
+const WEB = "did:web:";
 
 export interface DidDocumentsOptions {
   tally?: Tally;
@@ -47,7 +55,13 @@ export class DidDocuments {
     this.#cache = cache;
     this.#directory = directory;
     this.#budget = new RequestBudget(clock, ALLOWANCE);
-    this.#shares = { plc: new LookupShares(limits), web: new LookupShares(limits) };
+    const bounds = {
+      all: MAX_LOOKUPS,
+      reservedForKnown: RESERVED_FOR_KNOWN,
+      perNetwork: limits.lookupsPerAddress,
+      perDomain: limits.lookupsPerDomain,
+    };
+    this.#shares = { plc: new LookupShares(bounds), web: new LookupShares(bounds) };
     this.#tally = tally;
   }
 
@@ -107,7 +121,7 @@ export class DidDocuments {
 
   /** Asks the directory, at most once at a time for one DID, and within its budget and the caller's share. */
   async #lookUp(did: string, isKnown: boolean, address?: string): Promise<DidDocument | null> {
-    const domain = await registrableDomain(did);
+    const domain = did.startsWith(WEB) ? await registrableDomain(did.slice(WEB.length)) : null;
     const running = this.#running.running(did);
     if (running) return await running;
     const wait = this.#budget.wait(did);

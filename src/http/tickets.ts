@@ -4,10 +4,10 @@ import { roomNameFault } from "../sync/room_name.ts";
 import type { Method } from "./xrpc.ts";
 
 /** `getTicket`: a ticket for one room. */
-export const getTicket: Method<{ room: string }> = async ({ caller, input }, parts) => {
+export const getTicket: Method<{ room: string }> = async ({ caller, input, address }, parts) => {
   const { room } = input;
   checkRoomName(room);
-  const role = await admit(parts.policy, caller.did, room);
+  const role = await admit(parts.policy, caller.did, room, address);
   parts.tally.ticketsIssued++;
   const { ticket, expiresAt } = await parts.tickets.issue({ did: caller.did, room, role });
   return {
@@ -38,8 +38,15 @@ export function checkRoomName(room: string): void {
  * The role of a DID that wants to come in, which may bring the room into being.
  * @throws {Refusal} Forbidden: the DID has no role in the room
  */
-export async function admit(policy: AccessPolicy, did: string, room: string): Promise<Role> {
-  return allowed(await (policy.admit?.(did, room) ?? policy.roleOf(did, room)));
+export async function admit(
+  policy: AccessPolicy,
+  did: string,
+  room: string,
+  address?: string,
+): Promise<Role> {
+  return allowed(
+    await (policy.admit?.(did, room, address) ?? policy.roleOf(did, room, address)),
+  );
 }
 
 /**
@@ -47,8 +54,13 @@ export async function admit(policy: AccessPolicy, did: string, room: string): Pr
  * ticket does not bring it into being again.
  * @throws {Refusal} Forbidden: the DID has no role in the room any more
  */
-export async function readmit(policy: AccessPolicy, did: string, room: string): Promise<Role> {
-  return allowed(await policy.roleOf(did, room));
+export async function readmit(
+  policy: AccessPolicy,
+  did: string,
+  room: string,
+  address: string,
+): Promise<Role> {
+  return allowed(await policy.roleOf(did, room, address));
 }
 
 function allowed(role: Role | null): Role {

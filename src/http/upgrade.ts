@@ -53,7 +53,12 @@ async function open(
     connections.reserveFor(did, place);
   });
   exchange.found.did = did;
-  const role = await (isAdmitted ? readmit : admit)(parts.policy, did, target.room);
+  const role = await (isAdmitted ? readmit : admit)(
+    parts.policy,
+    did,
+    target.room,
+    exchange.address,
+  );
   if (rooms.isDamaged(target.room)) {
     const words = "What is stored of this room is damaged; whoever runs the service has been told.";
     throw new Refusal("RoomDamaged", 503, words, { retryAfter: DAMAGE_RETRY });

@@ -9,9 +9,11 @@ import type { Exchange } from "./exchange.ts";
 import type { Parts } from "./parts.ts";
 import { roomNameFault } from "../sync/room_name.ts";
 
-/** What a method gets to see: who calls, and what it sends. Both have been checked. */
+/** What a method gets to see: who calls from where, and what it sends. All have been checked. */
 export interface Invocation<Input> {
   caller: Identity;
+  /** The network address of the caller. */
+  address: string;
   input: Input;
 }
 
@@ -28,7 +30,7 @@ export function procedure<Input>(name: string, method: Method<Input>) {
     const body = await read();
     const nsid = `${parts.face.nsidPrefix}.${name}`;
     const input = await checked((lexicons) => lexicons.assertValidXrpcInput(nsid, body), parts);
-    return await answer(method, { caller, input: input as Input }, exchange, parts);
+    return await answer(method, caller, input as Input, exchange, parts);
   };
 }
 
@@ -47,21 +49,22 @@ export function query<Input>(name: string, method: Method<Input>) {
       (lexicons) => lexicons.assertValidXrpcParams(nsid, withNumbers(lexicons, nsid, params)),
       parts,
     );
-    return await answer(method, { caller, input: input as Input }, exchange, parts);
+    return await answer(method, caller, input as Input, exchange, parts);
   };
 }
 
 /** Runs the method, and notes for the log which room, member and role the call is about. */
 async function answer<Input>(
   method: Method<Input>,
-  invocation: Invocation<Input>,
-  { found }: Exchange,
+  caller: Identity,
+  input: Input,
+  { found, address }: Exchange,
   parts: Parts,
 ): Promise<Response> {
-  const { room, member, role } = invocation.input as Subject;
+  const { room, member, role } = input as Subject;
   if (room !== undefined && roomNameFault(room) === null) found.room = room;
   Object.assign(found, member !== undefined && { member }, role !== undefined && { role });
-  const result = await method(invocation, parts);
+  const result = await method({ caller, address, input }, parts);
   const given = (result as Subject).role;
   if (given !== undefined) found.role = given;
   return json(result);

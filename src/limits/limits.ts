@@ -19,6 +19,9 @@ export interface Limits {
   /** DIDs that are being looked up at once: for callers of one address, and at hosts of one registrable domain. */
   lookupsPerAddress: number;
   lookupsPerDomain: number;
+  /** Repositories that are read at once: for callers of one address, and at hosts of one registrable domain. */
+  listReadsPerAddress: number;
+  listReadsPerDomain: number;
   /** Milliseconds from the opening of a socket to its first message. */
   joinDeadline: number;
   /** Milliseconds in which a ping has to be answered. */
@@ -72,6 +75,10 @@ export const DEFAULT_LIMITS: Limits = {
   lookupsPerAddress: 50,
   // A host that answers in 300 ms lets 33 new accounts a second in.
   lookupsPerDomain: 10,
+  // Of 200. At 400 ms a read, an office opens rooms of 50 owners a second that nobody has opened before.
+  listReadsPerAddress: 20,
+  // Most accounts are at one hosting company: 125 of them a second.
+  listReadsPerDomain: 50,
   // A phone that has got through the handshake has a line.
   joinDeadline: 10_000,
   // No answer gets past a message that is still arriving: the largest takes 70 KB/s for so long.

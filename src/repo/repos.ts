@@ -6,7 +6,7 @@ import type { DidDocuments } from "../did/did_documents.ts";
 import type { Bounds } from "../web/answer.ts";
 import { type BoundedFetch, boundedFetch } from "../web/bounded_fetch.ts";
 import { guardedFetch } from "../web/guarded_fetch.ts";
-import { notAsked, unusable } from "../web/lookup_failure.ts";
+import { notAsked, timedOut, unusable } from "../web/lookup_failure.ts";
 import { type Allowance, RequestBudget } from "../web/request_budget.ts";
 
 /** A page of a hundred list items has 40 KB; a record may have a megabyte, and nobody needs that here. */
@@ -23,6 +23,12 @@ const MAX_RECORDS = 10_000;
  * (3,000 in 5 minutes), and one large list at once.
  */
 const ALLOWANCE: Allowance = { interval: 200, burst: 300 };
+
+/**
+ * How long one repository may be read, in ms, besides its last request: a collection of ten thousand at
+ * 300 ms a request. A host that takes all the time that a request has gives ten answers.
+ */
+const MAX_READ_MS = 30_000;
 
 /** A record of somebody's repository. */
 export interface RepoRecord {
@@ -53,22 +59,28 @@ export class Repos {
   }
 
   /**
-   * Finds a repository; null where there is no such account, or it names no PDS.
+   * Finds a repository, to be read within 30 s; null where there is no such account, or it names no PDS.
    * @param anew Whether to ask the directory even if the document is fresh: the account may have moved.
+   * @param address Whose request needs it, if it is a request.
    * @throws {LookupFailure}
    */
-  async find(did: string, anew = false): Promise<Repo | null> {
-    const { documents, allowLocalDids } = this.#options;
+  async find(
+    did: string,
+    { anew = false, address }: { anew?: boolean; address?: string } = {},
+  ): Promise<Repo | null> {
+    const { documents, allowLocalDids, clock } = this.#options;
     if (!isAccountDid(did, allowLocalDids)) return null;
-    const document = await (anew ? documents.newest(did) : documents.get(did));
+    const document = await (anew ? documents.newest(did, address) : documents.get(did, address));
     if (document === null) return null;
     const { getPds } = await import("@atproto/identity");
     const endpoint = getPds(document);
     if (endpoint === undefined) return null;
-    return new Repo(did, new URL(endpoint).origin, (url) => this.#get(url));
+    const deadline = clock.uptime() + MAX_READ_MS;
+    return new Repo(did, new URL(endpoint).origin, (url) => this.#get(url, deadline));
   }
 
-  async #get(url: URL): Promise<unknown> {
+  async #get(url: URL, deadline: number): Promise<unknown> {
+    if (this.#options.clock.uptime() >= deadline) throw timedOut(url.host);
     const wait = this.#budget.take(url.host);
     if (wait > 0) throw notAsked(url.host, Math.ceil(wait / 1_000));
     const answer = await this.#fetch(url, { headers: { accept: "application/json" } });
@@ -97,9 +109,14 @@ export class Repo {
     private readonly get: (url: URL) => Promise<unknown>,
   ) {}
 
-  /** The host of its PDS. */
+  /** The host of its PDS, with its port. */
   get host(): string {
     return new URL(this.origin).host;
+  }
+
+  /** The same without the port. */
+  get hostname(): string {
+    return new URL(this.origin).hostname;
   }
 
   /** The revision that it is at: another one whenever anything in it has changed. @throws {LookupFailure} */

@@ -5,7 +5,9 @@ import type { MemberRole } from "../../src/access/room_access.ts";
 import { DEFAULT_DID_CACHE_TIMES, KvDidCache } from "../../src/did/did_cache.ts";
 import { didDirectory } from "../../src/did/did_directory.ts";
 import { DidDocuments } from "../../src/did/did_documents.ts";
+import { DEFAULT_LIMITS } from "../../src/limits/limits.ts";
 import { Repos } from "../../src/repo/repos.ts";
+import type { BoundedFetch } from "../../src/web/bounded_fetch.ts";
 import { FakePlc } from "../did/fake_plc.ts";
 import { FakeClock } from "../fake_clock.ts";
 import { FakePds } from "../repo/fake_pds.ts";
@@ -29,12 +31,15 @@ export async function recordWorld() {
   const clock = new FakeClock();
   const plc = new FakePlc();
   const pds = new FakePds();
-  const policies = (allowLocalDids = true) => {
+  const limits = DEFAULT_LIMITS;
+  const policies = (allowLocalDids = true, fetch?: BoundedFetch) => {
     const cache = new KvDidCache(kv, clock, DEFAULT_DID_CACHE_TIMES);
     const directory = didDirectory({ plcUrl: plc.url, allowLocalDids });
     const documents = new DidDocuments(cache, directory, clock);
-    const repos = new Repos({ documents, clock, allowLocalDids });
-    return new RecordPolicy(new GrantLibrary({ repos, collection: GRANT, clock, times: TIMES }));
+    const repos = new Repos({ documents, clock, allowLocalDids, ...fetch && { fetch } });
+    return new RecordPolicy(
+      new GrantLibrary({ repos, collection: GRANT, clock, times: TIMES, limits }),
+    );
   };
   return {
     kv,

@@ -1,19 +1,21 @@
-import type { Limits } from "../limits/limits.ts";
 import { Occupancy } from "../limits/occupancy.ts";
 
-/** Look-ups at once. At 300 ms each this is 1,700 new callers a second. */
-const MAX_LOOKUPS = 500;
-
-/** Those that are left for DIDs that have called before: a flood of new ones must not keep them out. */
-const RESERVED_FOR_KNOWN = 100;
+/** How many look-ups run at once. */
+export interface LookupBounds {
+  all: number;
+  /** Of all, those that only what is known may use: a flood of new names must not keep it out. */
+  reservedForKnown: number;
+  perNetwork: number;
+  perDomain: number;
+}
 
 /** Who wants a look-up, and of what. */
 export interface LookupShare {
-  /** The registrable domain of the host that is asked; null for the directory. */
+  /** The registrable domain of the host that is asked; null for a host that is not a stranger's choice. */
   domain: string | null;
   /** The network of the caller; null where no caller waits. */
   network: string | null;
-  /** Whether the cache has a document of the DID. */
+  /** Whether the cache has an earlier answer. */
   isKnown: boolean;
 }
 
@@ -26,14 +28,14 @@ export class LookupShares {
   readonly #perNetwork = new Occupancy();
   readonly #perDomain = new Occupancy();
 
-  constructor(private readonly limits: Pick<Limits, "lookupsPerAddress" | "lookupsPerDomain">) {}
+  constructor(private readonly bounds: LookupBounds) {}
 
   /** Takes a share. Returns the function that gives it back, or null when the share is used up. */
   take({ domain, network, isKnown }: LookupShare): (() => void) | null {
-    const { lookupsPerAddress, lookupsPerDomain } = this.limits;
-    if (this.#all >= (isKnown ? MAX_LOOKUPS : MAX_LOOKUPS - RESERVED_FOR_KNOWN)) return null;
-    if (network !== null && this.#perNetwork.of(network) >= lookupsPerAddress) return null;
-    if (domain !== null && this.#perDomain.of(domain) >= lookupsPerDomain) return null;
+    const { all, reservedForKnown, perNetwork, perDomain } = this.bounds;
+    if (this.#all >= (isKnown ? all : all - reservedForKnown)) return null;
+    if (network !== null && this.#perNetwork.of(network) >= perNetwork) return null;
+    if (domain !== null && this.#perDomain.of(domain) >= perDomain) return null;
     this.#all++;
     if (network !== null) this.#perNetwork.enter(network);
     if (domain !== null) this.#perDomain.enter(domain);
@@ -45,10 +47,8 @@ export class LookupShares {
   }
 }
 
-/** The domain that somebody registered, under which any number of hosts cost nothing; null without a host. */
-export async function registrableDomain(did: string): Promise<string | null> {
-  if (!did.startsWith("did:web:")) return null;
-  const host = did.slice("did:web:".length);
+/** The domain that somebody registered for a host, under which any number of hosts cost nothing. */
+export async function registrableDomain(host: string): Promise<string> {
   // Lazy: the list of public suffixes takes 5 MB, and is read for a look-up only.
   const { getDomain } = await import("tldts");
   return getDomain(host, { allowPrivateDomains: true }) ?? host;
