@@ -22,6 +22,7 @@ export type Arrival =
   | Update
   | { type: "refused"; member: Member; outline: Outline }
   | { type: "joined"; member: Member }
+  | { type: "identified"; member: Member; client: number }
   | { type: "castOut"; member: Member }
   | { type: "step1"; member: Member }
   | { type: "syncStatus"; member: Member; echo: Uint8Array }
@@ -95,7 +96,9 @@ export class Arrivals {
 
   /** Drops all that a member sent and that was not taken yet. */
   dropOf(member: Member): void {
-    this.#queue = this.#queue.filter((other) => !("member" in other && other.member === member));
+    const isOf = (other: Arrival) => "member" in other && other.member === member;
+    this.#queue.filter(isOf).forEach(release);
+    this.#queue = this.#queue.filter((other) => !isOf(other));
   }
 
   clear(): void {

@@ -18,6 +18,11 @@ export const Close = {
   ROOM_DELETED: 4404,
   /** You have said nothing since you came: come back when you want something. */
   IDLE: 4408,
+  /**
+   * Your edit has the Yjs client id and clock of another that is stored: take a new client id, and send
+   * it again.
+   */
+  CONFLICT: 4409,
   /** You say more than one may: come back, and say less. */
   SLOW_DOWN: 4429,
 } as const;

@@ -1,8 +1,10 @@
 import { createDecoder, hasContent } from "lib0/decoding";
 import * as Y from "yjs";
+import { isInConflict } from "./conflict.ts";
 import { inParts, type Part } from "./deletion.ts";
 import { type Extent, type Outline, outline, type Range } from "./outline.ts";
 import { nextPiece, type Piece, type StateVector } from "@tessera/client/pieces";
+import type { Slice } from "./slices.ts";
 import { snapshotInSteps } from "./snapshot.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
 import { readUint } from "./varint.ts";
@@ -147,6 +149,19 @@ export class Document {
     return count > Math.max(most, clients.size);
   }
 
+  /** Up to which clock it has something of a client. */
+  clockOf(client: number): number {
+    return Y.getState(this.#doc.store, client);
+  }
+
+  /** Whether it has something else than a slice of an update in the same place: see `isInConflict`. */
+  isInConflict({ update, blocks }: Pick<Slice, "update" | "blocks">): boolean {
+    for (const [client, { clock }] of blocks) {
+      if (clock < this.clockOf(client)) return isInConflict(this.#doc.store, update);
+    }
+    return false;
+  }
+
   /** About how many bytes of memory it needs. */
   get memory(): number {
     return this.structMemory + this.clients * CLIENT_MEMORY + this.#doc.share.size * ROOT_MEMORY;
@@ -190,9 +205,14 @@ export class Document {
     return snapshotInSteps(this.#doc);
   }
 
-  /** What the document has, for a peer to answer with the rest. */
-  stateVector(): Uint8Array {
-    return Y.encodeStateVector(this.#doc);
+  /** What the document has, for a peer to answer with the rest, and with all of some clients. */
+  stateVector(allOf: ReadonlySet<number> = new Set()): Uint8Array {
+    if (allOf.size === 0) return Y.encodeStateVector(this.#doc);
+    const stateVector: StateVector = new Map();
+    for (const client of this.#doc.store.clients.keys()) {
+      if (!allOf.has(client)) stateVector.set(client, this.clockOf(client));
+    }
+    return Y.encodeStateVector(stateVector);
   }
 }
 

@@ -33,10 +33,16 @@ interface Gap {
   unread: number;
   /** Something is missing, or was refused, until it sends all that it has. */
   isOpen: boolean;
+  /** So many questions of ours it has answered by then; Infinity until the last of them is asked. */
+  answers: number;
   /** Its probes that wait till we have all of that. */
   echoes: Uint8Array[];
   /** The version at which it was last asked for the rest: asking the same again brings the same answer. */
   askedAt: number;
+}
+
+function newGap(): Gap {
+  return { reach: new Map(), unread: 0, isOpen: false, answers: 0, echoes: [], askedAt: -1 };
 }
 
 /** A peer in a room, and what the room knows of it. */
@@ -56,8 +62,14 @@ export class Member {
   greeted = false;
   /** It was told that not all of its presence is shown, and why. */
   knowsPresenceFault = false;
+  /** Client ids of its own, as it says with its presence. */
+  readonly clientIds = new Set<number>();
   #gap: Gap | null = null;
   #askedAt = -Infinity;
+  #questions = 0;
+  #answers = 0;
+  /** Client ids of its own of which it is asked for everything: others may have written under them. */
+  readonly #unproven = new Set<number>();
 
   /** @param onOwed Called when the peer is owed something that its buffer has no room for. */
   constructor(
@@ -83,8 +95,30 @@ export class Member {
 
   /** Asks for what it has and the document lacks, unless it may not write that. */
   ask(document: () => Document): void {
-    const frame = () => this.rights.mayWrite ? step1Frame(document().stateVector()) : null;
-    this.outbox.answer("step1", frame);
+    this.outbox.answer("step1", () => {
+      if (!this.rights.mayWrite) return null;
+      this.#questions++;
+      if (this.#gap?.answers === Infinity) this.#gap.answers = this.#questions;
+      return step1Frame(document().stateVector(this.#unproven));
+    });
+  }
+
+  /**
+   * The next question is for all that it has of a client id, and it is acknowledged nothing until it has
+   * answered that. Returns whether this is new.
+   */
+  doubt(client: number): boolean {
+    if (this.#unproven.has(client)) return false;
+    this.#unproven.add(client);
+    this.#gap ??= newGap();
+    this.#gap.isOpen = true;
+    this.#gap.answers = Infinity;
+    return true;
+  }
+
+  /** It has answered a question of ours. */
+  noteAnswer(): void {
+    this.#answers++;
   }
 
   /** Bytes that are kept on its behalf. */
@@ -99,7 +133,7 @@ export class Member {
    * nothing. `readGapInSteps` is to follow.
    */
   beginGap(isRefused: boolean): void {
-    this.#gap ??= { reach: new Map(), unread: 0, isOpen: false, echoes: [], askedAt: -1 };
+    this.#gap ??= newGap();
     this.#gap.unread++;
     this.#gap.isOpen ||= isRefused;
   }
@@ -136,7 +170,7 @@ export class Member {
 
   /** It has sent all that it has: if that reaches as far as what was missing, the gap is filled. */
   noteWhole(document: Document): void {
-    if (this.#gap === null) return;
+    if (this.#gap === null || this.#answers < this.#gap.answers) return;
     for (const [client, end] of this.#gap.reach) if (!document.covers({ client, end })) return;
     this.#endGap();
   }
@@ -145,6 +179,7 @@ export class Member {
     const { unread, echoes } = this.#gap!;
     if (unread > 0) return;
     this.#gap = null;
+    this.#unproven.clear();
     for (const echo of echoes) this.outbox.echo(echo);
   }
 

@@ -15,6 +15,7 @@ import {
 } from "../store/room_store.ts";
 import type { Announcer } from "./announcer.ts";
 import { NOBODY_FRAME } from "./awareness.ts";
+import { Authors } from "./authors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
 import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
@@ -47,6 +48,8 @@ const FULL = {
   documentClients: "The document has had as many authors as one may have, and takes no new ones.",
 };
 const TOO_MUCH = "More is waiting on your behalf than can be kept. Come back, and send it again.";
+const CONFLICT =
+  "Something else is stored under your Yjs client id. Take a new one, and write it again.";
 const NO_ACCESS = "you have no access any more";
 
 /** One connection's place in a room. */
@@ -105,6 +108,7 @@ export class Room {
   readonly #presence: RoomPresence;
   readonly #stored: StoredDocument;
   readonly #doubt = new Doubt();
+  readonly #authors = new Authors();
   readonly #arrivals = new Arrivals((member) => this.#doubt.isAbout(member));
   /** The loop that empties `#arrivals`, while it runs. */
   #running: Promise<void> | null = null;
@@ -152,6 +156,7 @@ export class Room {
       presenceClock,
       rules: presence,
       tally,
+      onIdentified: (member, client) => this.#identify(member, client),
     });
     this.#stored = new StoredDocument({
       name,
@@ -402,6 +407,7 @@ export class Room {
 
   /** A member has written what it may not. It keeps it, and what it asks about it is not acknowledged. */
   #refuse({ member, update, read, whole }: Update, full: keyof typeof FULL | null): void {
+    if (whole) member.noteAnswer();
     if (isEmpty(update) || !this.#members.has(member)) return;
     this.#tally.refusedUpdates++;
     member.beginGap(true);
@@ -469,21 +475,70 @@ export class Room {
   }
 
   async #merge(others: Uint8Array[]): Promise<void> {
-    for await (const news of this.#stored.merge(others)) this.#broadcast.publish(news);
+    for await (const news of this.#stored.merge(others)) {
+      this.#authors.doubt(outline(news, true).blocks.keys());
+      this.#broadcast.publish(news);
+    }
   }
 
   /** Builds the document anew, and shows what the store had more of than the document that was there. */
   async #rebuild(): Promise<void> {
     const missed = await this.#stored.rebuild();
+    this.#authors.clear();
     // Together: whoever falls behind with it has all that the document holds by then.
     if (missed.length > 0) this.#broadcast.publish(mergeUpdates(missed));
   }
 
-  /** Applies slices of updates together, and makes what is new in them durable, then visible. */
+  /** Commits slices of updates, as far as nothing else is stored in their place. */
   async #commit(updates: Update[]): Promise<void> {
+    let waiting = updates;
+    while (waiting.length > 0) {
+      const { batch, rest } = this.#withoutConflicts(waiting);
+      await this.#commitTogether(batch);
+      waiting = rest;
+    }
+  }
+
+  /**
+   * Takes from updates those that can be committed together, and refuses those that conflict with the
+   * document. One that is about the same clocks as one before it is left for the next commit.
+   */
+  #withoutConflicts(updates: Update[]): { batch: Update[]; rest: Update[] } {
+    const { document } = this.#stored;
+    const batch: Update[] = [];
+    const ends = new Map<number, number>();
+    for (const [n, update] of updates.entries()) {
+      const slice = update.slice!;
+      for (const [client, { clock }] of slice.blocks) {
+        if (clock < (ends.get(client) ?? 0)) return { batch, rest: updates.slice(n) };
+      }
+      if (document.isInConflict(slice)) {
+        this.#refuseConflict(update.member);
+        return { batch, rest: updates.slice(n).filter(({ member }) => member !== update.member) };
+      }
+      for (const [client, { end }] of slice.blocks) ends.set(client, end);
+      batch.push(update);
+    }
+    return { batch, rest: [] };
+  }
+
+  /** A member uses a client id and clock under which something else is stored: it is to take another. */
+  #refuseConflict(member: Member): void {
+    this.#arrivals.dropOf(member);
+    this.#tally.refusedUpdates++;
+    const { did } = member.peer;
+    logger.warn("{did} wrote in {room} what differs from what is stored under its client id", {
+      did,
+      room: this.name,
+    });
+    this.#expel(member, CONFLICT, Close.CONFLICT);
+  }
+
+  /** Applies slices of updates together, and makes what is new in them durable, then visible. */
+  async #commitTogether(updates: Update[]): Promise<void> {
     if (updates.length === 0) return;
     const { document } = this.#stored;
-    let news: Uint8Array | null;
+    let news: Outline | null;
     try {
       news = this.#stored.apply(updates.map(({ slice }) => slice!));
     } catch (error) {
@@ -494,12 +549,13 @@ export class Room {
       for (const update of updates) update.isTorn = true;
     }
     if (news === null) return;
+    this.#noteAuthors(updates, news);
     const senders = new Set(updates.map(({ member }) => member));
     const begun = this.#clock.uptime();
     const about = { "tessera.room": this.name, "tessera.updates": updates.length };
     let missed: Uint8Array[] | null;
     try {
-      missed = await traced("commit", about, () => this.#append(news, senders), true);
+      missed = await traced("commit", about, () => this.#append(news.update, senders), true);
     } catch (error) {
       if (!(error instanceof StoreDownError && error.onlyWrites)) throw error;
       return await this.#sendAway(senders);
@@ -508,8 +564,32 @@ export class Room {
     this.#tally.updates += updates.filter(({ read }) => read!.slices.done).length;
     this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
     this.#tally.batchSize.observe(updates.length);
-    this.#broadcast.publish(news, senders.size === 1 ? updates[0]!.member : undefined);
+    if (missed.some((update) => document.isInConflict(outline(update, true)))) {
+      return await this.#giveWay(updates, news.update, missed);
+    }
+    this.#broadcast.publish(news.update, senders.size === 1 ? updates[0]!.member : undefined);
     await this.#merge(missed);
+  }
+
+  #noteAuthors(updates: Update[], news: Outline): void {
+    const dids = new Map<number, string | null>();
+    for (const { slice, member: { peer: { did } } } of updates) {
+      for (const client of slice!.blocks.keys()) {
+        dids.set(client, (dids.get(client) ?? did) === did ? did : null);
+      }
+    }
+    for (const [client, { clock }] of news.blocks) {
+      this.#authors.note(client, dids.get(client) ?? null, clock === 0);
+    }
+  }
+
+  /** Another instance was quicker to store something else in the place of what some of these updates hold. */
+  async #giveWay(updates: Update[], news: Uint8Array, missed: Uint8Array[]): Promise<void> {
+    for (const update of [...missed, news]) this.#broadcast.publish(update);
+    await this.#rebuild();
+    for (const { slice, member } of updates) {
+      if (this.#stored.document.isInConflict(slice!)) this.#refuseConflict(member);
+    }
   }
 
   /** Makes an update durable, if all its senders may write at that moment; returns null if not. */
@@ -579,8 +659,12 @@ export class Room {
     switch (arrival.type) {
       case "joined":
         // Without this, what the peer wrote offline would never come up. A reader's may not.
+        for (const client of member.clientIds) this.#doubtIfStranger(member, client);
         member.ask(() => this.#stored.document);
         return this.#presence.greetSoon(member);
+      case "identified":
+        if (this.#doubtIfStranger(member, arrival.client)) member.ask(() => this.#stored.document);
+        return;
       case "refused":
         return this.#noteGap(member, arrival.outline);
       case "castOut":
@@ -599,12 +683,29 @@ export class Room {
   async #answerUpdate({ member, read, isTorn, whole }: Update): Promise<void> {
     const { slices, outline } = read!;
     if (!slices.done) return;
+    if (whole) member.noteAnswer();
     if (isTorn) {
       member.beginGap(false);
       await this.#noteGap(member, outline);
       this.#askToFill(member);
     }
     if (whole) member.noteWhole(this.#stored.document);
+  }
+
+  /** A member says that a client id is its own. */
+  #identify(member: Member, client: number): void {
+    if (member.clientIds.has(client)) return;
+    member.clientIds.add(client);
+    this.#enqueue({ type: "identified", member, client });
+  }
+
+  /**
+   * A client that comes back sends what the document lacks of it. If others may have written under its
+   * id while it was away, it is to be asked for everything, so that what it wrote is compared.
+   */
+  #doubtIfStranger(member: Member, client: number): boolean {
+    if (!member.rights.mayWrite || this.#stored.document.clockOf(client) === 0) return false;
+    return !this.#authors.isOnly(client, member.peer.did) && member.doubt(client);
   }
 
   /** Finds out what of an update that was not taken whole is missing. */

@@ -59,6 +59,8 @@ export interface RoomPresenceOptions {
   presenceClock: PresenceClock;
   rules: PresenceRules;
   tally: Tally;
+  /** A member says that a client id is its own. */
+  onIdentified(member: Member, client: number): void;
 }
 
 /**
@@ -177,6 +179,7 @@ export class RoomPresence {
   #take(member: Member, entries: Uint8Array): void {
     const { own, fault } = this.#presence.read(member.peer, entries);
     if (fault !== null) this.#complain(member, fault);
+    for (const { clientId } of own) this.#options.onIdentified(member, clientId);
     if (own.length > 0) this.#paceOf(member).take(own);
   }
 

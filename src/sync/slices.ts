@@ -16,12 +16,15 @@ export interface Slice {
   update: Uint8Array;
   /** About how many structs Yjs has to look at. */
   weight: number;
+  /** What it inserts: the clocks of each client, by its id. */
+  blocks: ReadonlyMap<number, { clock: number; end: number }>;
 }
 
 /** A struct, where it lies in the bytes, and what it belongs to. */
 interface Placed {
   client: number;
   clock: number;
+  end: number;
   from: number;
   to: number;
   /** About how many structs take as long. */
@@ -55,7 +58,8 @@ export class Slices {
     const whole = this.#state === "new" ? weightOf(this.#outline, this.#cut, weight) : Infinity;
     if (whole <= weight) {
       this.#state = "done";
-      return { update: this.#outline.update, weight: whole };
+      const { update, blocks } = this.#outline;
+      return { update, weight: whole, blocks };
     }
     const slice = new SliceWriter(this.#outline.update);
     if (this.#state !== "deletions") {
@@ -68,7 +72,7 @@ export class Slices {
       const isLast = fill(this.#deletions, weight, slice, (part) => slice.addDeletion(part));
       if (isLast) this.#state = "done";
     }
-    return { update: slice.write(), weight: slice.weight };
+    return { update: slice.write(), weight: slice.weight, blocks: slice.blocks };
   }
 }
 
@@ -149,7 +153,7 @@ class BlockCursor implements Cursor<Placed> {
       1 + (to - from) / STRUCT_BYTES,
       (this.#reader.memory - memory) / STRUCT_MEMORY,
     );
-    return { client, clock, from, to, weight };
+    return { client, clock, end: this.clock, from, to, weight };
   }
 }
 
@@ -166,12 +170,17 @@ class SliceWriter {
 
   constructor(private readonly update: Uint8Array) {}
 
+  get blocks(): ReadonlyMap<number, Run> {
+    return this.#runs;
+  }
+
   addStruct(struct: Placed): void {
     const run = this.#runs.get(struct.client);
     if (run === undefined) {
       this.#runs.set(struct.client, { ...struct, structs: 1 });
     } else {
       run.to = struct.to;
+      run.end = struct.end;
       run.structs++;
     }
     this.weight += struct.weight;

@@ -10,7 +10,7 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import { Document, PoisonedError } from "./document.ts";
-import { outline, outlineInSteps } from "./outline.ts";
+import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import { applyInTurns, inTurns, Portion } from "./portion.ts";
 import type { Slice } from "./slices.ts";
 import { MalformedUpdateError } from "./struct_reader.ts";
@@ -125,11 +125,13 @@ export class StoredDocument {
   }
 
   /** Applies slices of updates together: what is new in them, or null. @throws {PoisonedError} */
-  apply(slices: Slice[]): Uint8Array | null {
+  apply(slices: Slice[]): Outline | null {
     const weight = slices.reduce((sum, { weight }) => sum + weight, 0);
     const news = this.portion.apply(this.document, slices.map(({ update }) => update), weight);
-    if (news !== null) this.document.structMemory += outline(news, true).memory;
-    return news;
+    if (news === null) return null;
+    const known = outline(news, true);
+    this.document.structMemory += known.memory;
+    return known;
   }
 
   /** Makes an update durable, as `RoomLog.append` does, also if the store fails for a while. */

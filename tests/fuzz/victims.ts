@@ -33,7 +33,7 @@ export class Victims {
     if (this.#mallory.closed !== null) {
       const { code } = this.#mallory.closed;
       this.#mallory = null;
-      if (code !== 4400) return `it was closed with ${code}`;
+      if (code !== 4400 && code !== 4409) return `it was closed with ${code}`;
     }
     for (const [name, { closed }] of [["alice", this.#alice], ["bob", this.#bob]] as const) {
       if (closed !== null) return `${name} was closed with ${closed.code}: ${closed.reason}`;
