@@ -23,7 +23,7 @@ async function call(url: string, method: string, did: string, input: object = {}
 Deno.test("B7: after an export and an import into an empty store, each has the access that they had", async () => {
   const folder = await Deno.makeTempDir();
   const env = (store: string) => ({
-    KV_PATH: `${folder}/${store}/kv.sqlite3`,
+    KV_PATH: `${folder}/${store}.sqlite3`,
     ACCESS_POLICY: "members",
     UNSAFE_DEV_TOKEN: DEV_TOKEN,
   });
@@ -75,7 +75,7 @@ Deno.test("B7: after an export and an import into an empty store, each has the a
 Deno.test("B8: the operator gives an owner to a room that an old export brings without one", async () => {
   const folder = await Deno.makeTempDir();
   const settings = {
-    KV_PATH: `${folder}/store/kv.sqlite3`,
+    KV_PATH: `${folder}/store.sqlite3`,
     ACCESS_POLICY: "open",
     UNSAFE_DEV_TOKEN: DEV_TOKEN,
   };
@@ -88,7 +88,7 @@ Deno.test("B8: the operator gives an owner to a room that an old export brings w
     alice.leave();
     assertEquals(await server.stop(), 0);
   }
-  const env = { ...settings, KV_PATH: `${folder}/new/kv.sqlite3`, ACCESS_POLICY: "members" };
+  const env = { ...settings, KV_PATH: `${folder}/new.sqlite3`, ACCESS_POLICY: "members" };
   await runTask("export", ["--all", `${folder}/backup`], settings);
   const imported = await runTask("import", [`${folder}/backup`], env);
   assert(imported.printed.includes("belongs to nobody"), imported.printed);
