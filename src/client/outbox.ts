@@ -1,5 +1,6 @@
 import * as Y from "yjs";
 import type { Doc, Transaction } from "yjs";
+import { conflictsWith, contradicts, moveToNewClient } from "./conflict.ts";
 import {
   deletionPieces,
   nextStructs,
@@ -151,6 +152,39 @@ export class Outbox {
     this.#at = has;
     this.#isAnswer = true;
     this.#pump();
+  }
+
+  /**
+   * The service has something else under one of our client ids: gives what it lacks of ours to new ones.
+   * @param theirs All that the service has.
+   * @returns whether there was anything
+   */
+  resolve(theirs: Uint8Array[]): boolean {
+    const conflicts = conflictsWith(this.doc, theirs, this.#isOwn);
+    for (const conflict of conflicts) {
+      this.#unsettled.delete(conflict.client);
+      moveToNewClient(this.doc, conflict, () => this.world.random());
+    }
+    // Or nothing differs after all: then it is not to be sent for ever.
+    if (conflicts.length === 0) this.#unsettled.clear();
+    return conflicts.length > 0;
+  }
+
+  /** Whether the service has something else under the id of something that it has not acknowledged. */
+  contradicts(update: Uint8Array): boolean {
+    if (this.#unsettled.size + this.#probed.size === 0) return false;
+    return contradicts(update, this.doc, this.#isOwn);
+  }
+
+  readonly #isOwn = (client: number, clock: number): boolean =>
+    clock >= (this.#unsettled.get(client) ?? Infinity) ||
+    clock >= (this.#probed.get(client) ?? Infinity);
+
+  /** What is here for certain, as a state vector: what was not acknowledged, the service may have otherwise. */
+  get stateVector(): Uint8Array {
+    const all = Y.decodeStateVector(Y.encodeStateVector(this.doc));
+    for (const [client, from] of [...this.#unsettled, ...this.#probed]) lower(all, client, from);
+    return Y.encodeStateVector(all);
   }
 
   /** Applies what came from the service. */

@@ -9,7 +9,8 @@ import { type Cursor, inCausalOrder } from "./causal_order.ts";
 
 export { type Cursor, inCausalOrder } from "./causal_order.ts";
 
-type Struct = Y.Item | Y.GC;
+/** What a document is made of. */
+export type Struct = Y.Item | Y.GC;
 
 /** The structs of one client that go into a piece: they follow each other without a gap. */
 interface Run {
@@ -183,7 +184,12 @@ function cutAt(struct: Struct, offset: number, size: number): number {
 }
 
 /** Writes a struct from `offset` to `end`, and returns how many bytes that took. */
-function write(encoder: Y.UpdateEncoderV1, struct: Struct, offset: number, end: number): number {
+export function write(
+  encoder: Y.UpdateEncoderV1,
+  struct: Struct,
+  offset: number,
+  end: number,
+): number {
   const before = encoding.length(encoder.restEncoder);
   if (end === struct.length || !(struct instanceof Y.Item)) {
     struct.write(encoder, offset);

@@ -16,6 +16,9 @@ import { type Sign, thisWorld, type World } from "./world.ts";
 /** How long one waits for a ticket, in ms: two calls, one of them by way of a PDS. */
 const TICKET_PATIENCE = 15_000;
 
+/** The state vector of an empty document. */
+const EMPTY = new Uint8Array([0]);
+
 /** The same in the words of y-websocket. */
 const STOCK = {
   connecting: "connecting",
@@ -23,6 +26,12 @@ const STOCK = {
   offline: "disconnected",
   denied: "disconnected",
 } as const satisfies Record<Status, string>;
+
+/** The close code of an edit under an id that something else has. */
+const CONFLICT = 4409;
+
+const CONFLICT_WORDS =
+  "This document was also edited elsewhere as if from here. Both edits were kept.";
 
 /** The close code of a message that is too large. */
 const TOO_LARGE = 1009;
@@ -116,6 +125,11 @@ export class TesseraProvider extends EventTarget {
   #isHeard = false;
   /** What was last said of it to a developer instead. */
   #warned = "";
+  /** The service has something else than we under the same id: closed with 4409. */
+  #isDisputed = false;
+  /** In a dispute, what the service has, as far as it has come; and what it said to have. */
+  #theirs: Uint8Array[] | null = null;
+  #asked: Uint8Array | null = null;
   /** The service has rejected something on this connection. */
   #wasRefused = false;
 
@@ -286,6 +300,7 @@ export class TesseraProvider extends EventTarget {
       const failure = await this.#session(signal).catch((e) => asFailure(e, this.#endpoint));
       if (signal.aborted) return;
       this.#hangUp();
+      this.#isDisputed ||= failure.code === CONFLICT;
       if (failure.code === TOO_LARGE && !this.#wasRefused) this.#outbox.refused();
       this.#setError(failure);
       if (isDenial(failure)) return this.#deny();
@@ -353,8 +368,11 @@ export class TesseraProvider extends EventTarget {
   }
 
   #begin(connection: Connection): void {
-    this.#outbox.attach(connection);
-    connection.send(step1Frame(encodeStateVector(this.doc)));
+    // In a dispute one asks for everything, to see what the service has in the place of ours.
+    this.#theirs = this.#isDisputed ? [] : null;
+    this.#asked = null;
+    if (this.#theirs === null) this.#outbox.attach(connection);
+    connection.send(step1Frame(this.#isDisputed ? EMPTY : this.#outbox.stateVector));
     this.#presence.join((frame) => connection.send(frame));
   }
 
@@ -363,14 +381,16 @@ export class TesseraProvider extends EventTarget {
     this.#presence.follow();
     switch (message?.type) {
       case "step1":
-        this.#outbox.answer(message.stateVector);
+        if (this.#theirs !== null) this.#asked = message.stateVector;
+        else this.#outbox.answer(message.stateVector);
         break;
       case "update":
-        this.#outbox.apply(message.update);
-        break;
       case "step2":
-        this.#outbox.apply(message.update);
-        this.#goOnline();
+        if (this.#theirs !== null) this.#theirs.push(message.update);
+        else if (this.#outbox.contradicts(message.update)) {
+          return this.#connection?.end(CONFLICT_WORDS, CONFLICT);
+        } else this.#outbox.apply(message.update);
+        if (message.type === "step2") this.#settle();
         break;
       case "awareness":
         this.#presence.hear(message.entries);
@@ -390,6 +410,20 @@ export class TesseraProvider extends EventTarget {
         this.#setError(new ProviderError("NotAllowed", sentence(message.reason)));
     }
     this.#checkComplete();
+  }
+
+  /** The document is as the service has it, once a dispute is settled. */
+  #settle(): void {
+    const theirs = this.#theirs;
+    this.#theirs = null;
+    this.#goOnline();
+    if (theirs === null) return;
+    this.#isDisputed = false;
+    const hadConflict = this.#outbox.resolve(theirs);
+    theirs.forEach((update) => this.#outbox.apply(update));
+    this.#outbox.attach(this.#connection!);
+    if (this.#asked !== null) this.#outbox.answer(this.#asked);
+    if (hadConflict) this.#setError(new ProviderError("Conflict", CONFLICT_WORDS));
   }
 
   /** Says once for each connection that the document refers to edits that nobody has. */

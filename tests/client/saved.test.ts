@@ -143,3 +143,32 @@ Deno.test("J8: what a reader types is not saved, and it is told; what it has onl
   await bob.provider.saved();
   await alice.reads("hello from Bob");
 });
+
+Deno.test("J25: edits that build on what nobody has sent are reported, and all others are saved", async () => {
+  await using it = await startRealService();
+  const lost = new Y.Doc();
+  const updates: Uint8Array[] = [];
+  lost.on("update", (update) => updates.push(update));
+  lost.getText("text").insert(0, "a");
+  lost.getText("text").insert(1, "b");
+  const doc = new Y.Doc();
+  Y.applyUpdate(doc, updates[1]!, "a database");
+  doc.getText("text").insert(0, "x");
+  using alice = new Window(it.endpoint, "notes", ALICE, { doc });
+  await alice.provider.saved();
+  await alice.online();
+  await alice.until("error", ({ error }) => error !== null);
+  const { status, error, hasUnsavedChanges } = alice.provider;
+  assertEquals([status, error?.name, hasUnsavedChanges], ["online", "Incomplete", false]);
+  alice.text.insert(0, "y");
+  await alice.provider.saved();
+
+  // Somebody has it after all: now all is there, for everybody, and saved.
+  using bob = await new Window(it.endpoint, "notes", BOB).online();
+  Y.applyUpdate(bob.provider.doc, updates[0]!);
+  await alice.reads(doc.getText("text").toString());
+  while (alice.text.length < 4) await new Promise((resolve) => doc.once("update", resolve));
+  await alice.provider.saved();
+  await bob.reads(alice.text.toString());
+  await alice.until("saved", ({ error }) => error === null);
+});

@@ -51,7 +51,7 @@ testReal(
   async (folder) => {
     const printed = await mustRun(Deno.execPath(), ["task", "build:client"], ROOT);
     const [all, own] = [...printed.matchAll(/([\d.]+) KB/g)].map(([, size]) => Number(size));
-    assert(own! > 1 && own! < 10 && all! < 13, printed);
+    assert(own! > 1 && own! < 11 && all! < 14, printed);
 
     const app = await Deno.makeTempDir({ dir: folder });
     try {

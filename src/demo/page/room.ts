@@ -20,7 +20,7 @@ export function openRoom(account: Account, room: string, names: Names): void {
   const network = new Network();
   const doc = new Y.Doc();
   // What is typed offline outlives the window. Somebody else on this machine has a store of their own.
-  new IndexeddbPersistence(`${account.did} ${room}`, doc);
+  let stored = new IndexeddbPersistence(`${account.did} ${room}`, doc);
   const provider = new TesseraProvider(
     room,
     doc,
@@ -34,6 +34,12 @@ export function openRoom(account: Account, room: string, names: Names): void {
   byId("room-name").textContent = document.title = room;
   byId("me").textContent = `You are ${account.handle}.`;
 
+  provider.addEventListener("error", async () => {
+    if (provider.error?.name !== "Conflict") return;
+    // What is stored still has the edits under the client id that somebody else used too.
+    await stored.clearData();
+    stored = new IndexeddbPersistence(`${account.did} ${room}`, doc);
+  });
   const showSaved = () => {
     const [state, words] = savedMark(provider, network.isCut);
     byId("saved").dataset.state = state;
