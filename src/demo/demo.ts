@@ -45,7 +45,12 @@ export function startDemo({ page, cast, url, port, kv, pds }: DemoOptions): Demo
   };
   // Development only: nobody but this machine gets in.
   const address = { port: port ?? Number(new URL(url).port), hostname: "localhost" };
+  const hosts = hostsOf([address.port, Number(new URL(url).port)]);
   const server = Deno.serve({ ...address, onListen: () => {} }, (request, info) => {
+    // A page of another host that resolves to this machine would be of the demo's own origin.
+    if (!hosts.has(request.headers.get("host") ?? "")) {
+      return new Response("The demo is for this machine alone.", { status: 403 });
+    }
     const { pathname } = new URL(request.url);
     if (pathname === "/") return Response.redirect(`${url}/demo/`);
     if (!pathname.startsWith("/demo/")) return service.fetch(request, info);
@@ -57,6 +62,12 @@ export function startDemo({ page, cast, url, port, kv, pds }: DemoOptions): Demo
       await server.shutdown();
     },
   };
+}
+
+/** The names of this machine at these ports. */
+function hostsOf(ports: number[]): Set<string> {
+  const names = ["localhost", "127.0.0.1", "[::1]"];
+  return new Set(ports.flatMap((port) => names.map((name) => `${name}:${port}`)));
 }
 
 /** Nothing comes from elsewhere; the editor makes styles of its own, and the PDS is at another port. */

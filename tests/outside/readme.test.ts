@@ -1,9 +1,12 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { block, readme, withFile } from "./readme.ts";
 import { ServerProcess } from "./server_process.ts";
 
+/** Where a reader stands: the token goes into a file here. */
+const cwd = await Deno.makeTempDir();
+addEventListener("unload", () => Deno.removeSync(cwd, { recursive: true }));
+
 async function output(command: string, ...args: string[]): Promise<string> {
-  const cwd = new URL("../../", import.meta.url).pathname;
   const { code, stdout, stderr } = await new Deno.Command(command, { args, cwd }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   assertEquals(code, 0, err);
@@ -11,8 +14,11 @@ async function output(command: string, ...args: string[]): Promise<string> {
 }
 
 Deno.test("O9: the README's five minutes go as it says: two people in one document, and a ticket by curl", async () => {
-  const start = block("sh", "Start it with a development token");
-  const UNSAFE_DEV_TOKEN = /UNSAFE_DEV_TOKEN=(\S+)/.exec(start)![1]!;
+  const [makeToken, start] = block("sh", "Start it with a development token").split("\n");
+  await output("sh", "-c", makeToken!);
+  const value = /UNSAFE_DEV_TOKEN=(\$\(.*?\)) /.exec(start!)![1]!;
+  const UNSAFE_DEV_TOKEN = (await output("sh", "-c", `echo ${value}`)).trim();
+  assertMatch(UNSAFE_DEV_TOKEN, /^[0-9a-f]{32}$/);
   await using server = await ServerProcess.start({
     KV_PATH: ":memory:",
     UNSAFE_DEV_TOKEN,
@@ -37,6 +43,7 @@ Deno.test("O9: the README's five minutes go as it says: two people in one docume
 
 Deno.test("O9: the README's program says in one line what is wrong, and ends: no service, a wrong token", async () => {
   const program = block("ts", "let two people write");
+  await Deno.writeTextFile(`${cwd}/.dev-token`, "a-token");
   await using server = await ServerProcess.start({
     KV_PATH: ":memory:",
     UNSAFE_DEV_TOKEN: "another-token-than-the-readme-has",
@@ -47,8 +54,8 @@ Deno.test("O9: the README's program says in one line what is wrong, and ends: no
   ] as const;
   for (const [endpoint, words] of ways) {
     await withFile(program.replaceAll("http://localhost:8000", endpoint), async (path) => {
-      const args = ["run", "--allow-net", "--allow-env", "--quiet", path];
-      const ended = await new Deno.Command(Deno.execPath(), { args }).output();
+      const args = ["run", "--allow-net", "--allow-env", "--allow-read", "--quiet", path];
+      const ended = await new Deno.Command(Deno.execPath(), { args, cwd }).output();
       const [out, err] = [ended.stdout, ended.stderr].map((bytes) =>
         new TextDecoder().decode(bytes)
       );
