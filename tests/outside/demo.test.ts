@@ -35,7 +35,7 @@ Deno.test("O27: `deno task demo` builds its page and serves it, also where there
 });
 
 Deno.test("E11: the demo answers for the names of this machine alone", async () => {
-  const service = await startDemoAt(freePort());
+  const service = startDemoAt(freePort());
   const status = async (host: string, path: string) => {
     using line = await Deno.connect({ hostname: "localhost", port: service.port });
     await line.write(new TextEncoder().encode(
@@ -64,7 +64,7 @@ Deno.test("E11: the demo answers for the names of this machine alone", async () 
   }
 });
 
-async function startDemoAt(port: number) {
+function startDemoAt(port: number) {
   const cast = madeUpCast();
   const url = `http://localhost:${port}`;
   const demo = startDemo({ page: new Map(), cast, url, kv: ":memory:", pds: null });

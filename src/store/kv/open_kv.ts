@@ -35,7 +35,9 @@ export async function openKv(path: string | null): Promise<Deno.Kv> {
   } catch (cause) {
     if (cause instanceof StoreUnavailableError) throw cause;
     const what = path === null ? "the platform's KV" : path;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const said = cause instanceof Error ? cause.message : String(cause);
+    // SQLite cannot make the files beside the database, and does not say why.
+    const reason = said === "disk I/O error" ? `${said}. Is the disk full?` : said;
     throw new StoreUnavailableError(`cannot open the store ${what}: ${reason}`, { cause });
   }
 }
