@@ -9,8 +9,14 @@ const EDGES = [
   ...[2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 50, 2 ** 53 - 1],
 ];
 
-/** Ten bytes of a varint that never ends, or ends beyond all numbers. */
-const OVERRUN = [...new Array(9).fill(0xff), 0x7f];
+/** Numbers beyond 2^53 - 1, byte by byte: 2^53, 2^63, and what lib0's own reader takes for Infinity and NaN. */
+export const HUGE_NUMBERS: number[][] = [
+  [...new Array(7).fill(0x80), 0x10],
+  [...new Array(9).fill(0x80), 0x01],
+  [...new Array(147).fill(0x80), 0x01],
+  [...new Array(200).fill(0x80), 0x00],
+  [...new Array(9).fill(0xff), 0x7f],
+];
 
 const number = (chance: Chance) =>
   chance.once(3) ? chance.pick(EDGES) : chance.below(chance.pick([4, 64, 1_000, 2 ** 31]));
@@ -226,7 +232,7 @@ function mutate(chance: Chance, frame: Uint8Array): Uint8Array {
           at,
           0,
           ...chance.once(4)
-            ? OVERRUN
+            ? chance.pick(HUGE_NUMBERS)
             : written((encoder) => encoding.writeVarUint(encoder, chance.pick(EDGES))),
         );
         break;

@@ -2,7 +2,9 @@ import { assertEquals } from "@std/assert";
 import * as encoding from "lib0/encoding";
 import { awarenessFrame, poison, syncFrame } from "../sync/test_peer.ts";
 import { deepUpdate } from "./frames.ts";
+import { Chance } from "../sim/chance.ts";
 import { fuzz } from "./fuzz.ts";
+import { neverRead } from "./never_reads.ts";
 import { Victims } from "./victims.ts";
 
 const bytes = (base64: string) => Uint8Array.fromBase64(base64);
@@ -42,4 +44,10 @@ Deno.test("W7: no frame of the corpus harms who is in the room with its sender",
 Deno.test("W7: nor does any of ten thousand random ones, torn from real edits or built from parts", async () => {
   const { harms } = await fuzz(0, 20);
   assertEquals(harms.filter(({ what }) => !/took/.test(what)), []);
+});
+
+Deno.test("R30: peers that never read, and send whatever is answered, cost no more than their buffers", async () => {
+  for (let seed = 0; seed < 2; seed++) {
+    assertEquals(await neverRead(new Chance(seed)), null, `seed ${seed}`);
+  }
 });

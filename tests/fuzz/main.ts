@@ -1,6 +1,8 @@
 /** Sends random frames to rooms: `deno task fuzz [--cases 1000000] [--seed 0]`. */
 import { readArgs } from "../../src/cli/args.ts";
+import { Chance } from "../sim/chance.ts";
 import { fuzz } from "./fuzz.ts";
+import { neverRead } from "./never_reads.ts";
 
 const { values } = readArgs("usage: deno task fuzz [--cases <number>] [--seed <number>]", {
   cases: { type: "string", default: "100000" },
@@ -23,6 +25,10 @@ for (let room = 0; room < rooms; room += 20) {
     harmed++;
     console.log(`seed ${seed}: ${what}\n  ${frame.slice(0, 400)}`);
   }
+  const what = await neverRead(new Chance(Number(values.seed) + room));
+  if (what === null) continue;
+  harmed++;
+  console.log(`seed ${Number(values.seed) + room}, peers that never read: ${what}`);
 }
 const seconds = (performance.now() - begun) / 1_000;
 console.log(
