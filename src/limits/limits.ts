@@ -35,6 +35,8 @@ export interface Limits {
   bytesPerSecond: number;
   /** Bytes that a room keeps on behalf of one connection: what it sent and waits, and what it is owed. */
   heldBytes: number;
+  /** Bytes that wait to be sent over all connections of one DID; each may have 64 KiB in any case. */
+  unsentBytesPerDid: number;
   /** Bytes of a room's document, as it is stored. */
   documentBytes: number;
   /** Yjs client ids that have written a document: each session that writes adds one, for ever. */
@@ -95,6 +97,8 @@ export const DEFAULT_LIMITS: Limits = {
   bytesPerSecond: 4 * MiB,
   // Eight seconds of what one may send, for as long as a store may hiccup, or four of the largest messages.
   heldBytes: 32 * MiB,
+  // Twenty documents that open at once over a slow line, and four of the largest messages.
+  unsentBytesPerDid: 32 * MiB,
   // A client takes seconds to load it, and a busy room holds it twice.
   documentBytes: 64 * MiB,
   // Ten people who open it four times a day for two years. Each costs every keystroke 0.5 us, here and in browsers.

@@ -1,5 +1,6 @@
+import * as Y from "yjs";
 import type { Clock } from "../clock.ts";
-import type { Document } from "./document.ts";
+import { type Document, readStateVector } from "./document.ts";
 import { updateFrame } from "./frames.ts";
 import type { Member } from "./member.ts";
 import { Parts } from "./parts.ts";
@@ -42,11 +43,16 @@ export class Broadcast {
   publish(update: Uint8Array, author?: Member): void {
     this.#version++;
     const frame = updateFrame(update);
+    let stateVector: Uint8Array | null = null;
+    const before = () => stateVector ??= stateVectorBefore(update, this.#room.document());
     for (const member of this.#room.members) {
       // Who is behind will get this with the rest.
       if (member === author || !member.delivery.live) continue;
-      member.outbox.send(frame);
-      if (member.outbox.full) this.#fallBehind(member);
+      if (!member.outbox.hasRoom(frame.length)) this.#fallBehind(member, before());
+      else {
+        member.outbox.send(frame);
+        if (member.outbox.full) this.#fallBehind(member, null);
+      }
     }
   }
 
@@ -93,8 +99,20 @@ export class Broadcast {
     if (!isLive || outbox.isOwing || outbox.full) this.pumpSoon(member);
   }
 
-  #fallBehind(member: Member): void {
-    member.delivery.begin(this.#room.document().stateVector(), this.#version);
+  /** The peer has the document as it is now; or as it was `before` the latest change, with this state vector. */
+  #fallBehind(member: Member, before: Uint8Array | null): void {
+    if (before !== null) member.delivery.begin(before, this.#version - 1);
+    else member.delivery.begin(this.#room.document().stateVector(), this.#version);
     this.pumpSoon(member);
   }
+}
+
+/** The state vector of a document before an update that was just applied, all of which was new to it. */
+function stateVectorBefore(update: Uint8Array, document: Document): Uint8Array {
+  const stateVector = readStateVector(document.stateVector());
+  for (const [client, clock] of Y.parseUpdateMeta(update).from) {
+    if (clock > 0) stateVector.set(client, clock);
+    else stateVector.delete(client);
+  }
+  return Y.encodeStateVector(stateVector);
 }

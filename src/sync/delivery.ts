@@ -10,6 +10,8 @@ export class Delivery {
   #hasAsked = false;
   /** What it has, or will once its buffer has drained; null when it is sent updates as they come. */
   #at: { stateVector: Uint8Array; version: number | null } | null = null;
+  /** The size of the next part, if the buffer had no room for it. */
+  #needed = 0;
 
   constructor(private readonly outbox: Outbox) {}
 
@@ -38,6 +40,7 @@ export class Delivery {
   begin(stateVector: Uint8Array, version: number | null): void {
     this.#hasAsked = true;
     this.#at = { stateVector, version };
+    this.#needed = 0;
   }
 
   /**
@@ -47,8 +50,11 @@ export class Delivery {
   goOn(version: number, next: (stateVector: Uint8Array) => Part): boolean {
     const at = this.#at;
     if (at === null) return true;
-    while (at.version !== version && !this.outbox.full) {
+    while (at.version !== version && this.outbox.hasRoom(this.#needed)) {
       const part = next(at.stateVector);
+      this.#needed = part.frame.length;
+      if (!this.outbox.hasRoom(this.#needed)) return false;
+      this.#needed = 0;
       this.outbox.send(part.frame);
       at.stateVector = part.reaches;
       at.version = part.completes;

@@ -9,6 +9,7 @@ import { extents, type Outline } from "./outline.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { Peer } from "./peer.ts";
 import { Rights } from "./rights.ts";
+import type { SendBudget } from "./send_budget.ts";
 
 /**
  * Clients about whom a peer may have sent what the room lacks. A peer's own edits are about one, what
@@ -74,12 +75,13 @@ export class Member {
   /** @param onOwed Called when the peer is owed something that its buffer has no room for. */
   constructor(
     readonly peer: Peer,
+    budget: SendBudget,
     private readonly clock: Clock,
     onOwed: (member: Member) => void,
   ) {
     this.rights = new Rights(peer.role);
     this.premise = peer.provisional ? REFUTED : null;
-    this.outbox = new Outbox(peer, clock, () => onOwed(this));
+    this.outbox = new Outbox(peer, budget, clock, () => onOwed(this));
     this.delivery = new Delivery(this.outbox);
   }
 

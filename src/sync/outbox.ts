@@ -1,11 +1,15 @@
 import type { Clock } from "../clock.ts";
 import type { Peer } from "./peer.ts";
+import type { SendBudget } from "./send_budget.ts";
 
 /**
  * How many bytes may wait in a connection's buffer before the peer is given time. A slow peer costs
  * this much and one frame more; a fast one empties it many times a second.
  */
 export const BUDGET_BYTES = 1024 * 1024;
+
+/** So much may wait in its buffer even when its account's budget is spent: what keeps a client going. */
+const LEAST_BYTES = 64 * 1024;
 
 /** A peer that takes nothing at all for this long is cut off: a phone in a tunnel comes back sooner. */
 const PATIENCE_MS = 30_000;
@@ -24,6 +28,8 @@ export type Answer = "role" | "refusal" | "presenceFault" | "step1" | "queryAwar
 export class Outbox {
   readonly #owed = new Map<Answer, () => Uint8Array | null>();
   #echoes: Uint8Array[] = [];
+  /** The size of an owed frame that the buffer had no room for: it is not made again before it has. */
+  #needed = 0;
   #probeBytes = 0;
   #buffered = 0;
   /** When the peer last took something. */
@@ -33,6 +39,7 @@ export class Outbox {
   /** @param onOwed Called when the peer is owed something: `flush` is to be called soon. */
   constructor(
     private readonly peer: Pick<Peer, "buffered" | "send">,
+    private readonly budget: SendBudget,
     private readonly clock: Clock,
     private readonly onOwed: () => void,
   ) {
@@ -46,7 +53,14 @@ export class Outbox {
 
   /** The peer's buffer has no room. */
   get full(): boolean {
-    return this.peer.buffered > BUDGET_BYTES;
+    return !this.hasRoom(0);
+  }
+
+  /** Whether a frame of this size may be sent. */
+  hasRoom(bytes: number): boolean {
+    const { buffered } = this.peer;
+    if (buffered > BUDGET_BYTES) return false;
+    return buffered + bytes <= LEAST_BYTES || this.budget.hasRoom(bytes);
   }
 
   /** The peer is owed something that its buffer had no room for. */
@@ -64,17 +78,24 @@ export class Outbox {
     return this.#probeBytes;
   }
 
-  /** Sends a frame of the document or of presence; its sender looks at `full` first. */
+  /** Sends a frame of the document or of presence; its sender looks at `hasRoom` first. */
   send(frame: Uint8Array): void {
     this.#look();
     this.#sentAt = this.clock.uptime();
     this.peer.send(frame);
+    this.budget.spend(frame.length);
     this.#buffered = this.peer.buffered;
   }
 
   /** Sends an answer now, or, in the place of an earlier one of its kind, once the buffer has room. */
   answer(kind: Answer, make: () => Uint8Array | null): void {
-    if (!this.full && !this.isOwing) return this.#sendMade(make);
+    if (this.full || this.isOwing) return this.owe(kind, make);
+    const frame = make();
+    if (frame !== null) this.send(frame);
+  }
+
+  /** Sends an answer later, in the place of an earlier one of its kind. */
+  owe(kind: Answer, make: () => Uint8Array | null): void {
     this.#owed.set(kind, make);
     this.onOwed();
   }
@@ -95,9 +116,13 @@ export class Outbox {
   /** Sends what is owed, as far as the buffer has room. */
   flush(): void {
     for (const [kind, make] of this.#owed) {
-      if (this.full) return;
+      if (!this.hasRoom(this.#needed)) return;
+      const frame = make();
+      this.#needed = frame?.length ?? 0;
+      if (!this.hasRoom(this.#needed)) return;
+      this.#needed = 0;
       this.#owed.delete(kind);
-      this.#sendMade(make);
+      if (frame !== null) this.send(frame);
     }
     let sent = 0;
     while (sent < this.#echoes.length && !this.full) this.#sendEcho(this.#echoes[sent++]!);
@@ -108,11 +133,6 @@ export class Outbox {
   get isStuck(): boolean {
     this.#look();
     return this.clock.uptime() - this.#movedAt > PATIENCE_MS;
-  }
-
-  #sendMade(make: () => Uint8Array | null): void {
-    const frame = make();
-    if (frame !== null) this.send(frame);
   }
 
   #sendEcho(probe: Uint8Array): void {

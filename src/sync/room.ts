@@ -28,6 +28,7 @@ import type { Peer } from "./peer.ts";
 import { inTurns } from "./portion.ts";
 import type { PresenceClock } from "./presence_clock.ts";
 import { Rights } from "./rights.ts";
+import type { SendBudgets } from "./send_budget.ts";
 import { type PresenceRules, RoomPresence } from "./room_presence.ts";
 import { Slices } from "./slices.ts";
 import { StoredDocument } from "./stored_document.ts";
@@ -79,6 +80,7 @@ export interface RoomOptions {
   clock: Clock;
   announcer: Announcer;
   presenceClock: PresenceClock;
+  sendBudgets: SendBudgets;
   presence: PresenceRules;
   limits: RoomLimits;
   tally: Tally;
@@ -102,6 +104,7 @@ export class Room {
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #limits: RoomLimits;
+  readonly #sendBudgets: SendBudgets;
   readonly #tally: Tally;
   readonly #members = new Set<Member>();
   readonly #broadcast: Broadcast;
@@ -125,6 +128,7 @@ export class Room {
       clock,
       announcer,
       presenceClock,
+      sendBudgets,
       presence,
       limits,
       tally,
@@ -139,6 +143,7 @@ export class Room {
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
     this.#limits = limits;
+    this.#sendBudgets = sendBudgets;
     this.#tally = tally;
     this.#broadcast = new Broadcast({
       clock,
@@ -188,7 +193,12 @@ export class Room {
 
   /** Lets a peer in. It is greeted once the document is loaded. */
   join(peer: Peer): Seat {
-    const member = new Member(peer, this.#clock, (slow) => this.#broadcast.pumpSoon(slow));
+    const member = new Member(
+      peer,
+      this.#sendBudgets.enter(peer),
+      this.#clock,
+      (slow) => this.#broadcast.pumpSoon(slow),
+    );
     if (this.#members.size === 0) this.#lookAround();
     this.#members.add(member);
     this.#enqueue({ type: "joined", member });
@@ -211,6 +221,7 @@ export class Room {
       },
       leave: async () => {
         this.#leave(member);
+        this.#sendBudgets.leave(peer);
         do {
           await this.#whenSure([member]);
           await this.#running;

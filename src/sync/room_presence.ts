@@ -273,21 +273,26 @@ export class RoomPresence {
     const [echoes, asking] = [this.#echoes, this.#asking];
     [this.#echoes, this.#asking] = [new Map(), new Set()];
     let cost = 0;
-    const send = (member: Member, frame: Uint8Array | null) => {
-      if (frame === null) return;
-      member.outbox.send(frame);
-      cost += frame.length + FRAME_OVERHEAD_BYTES;
-    };
     const concerned = news.isEmpty ? new Set([...echoes.keys(), ...asking]) : members;
     for (const member of concerned) {
       if (!member.greeted || !members.has(member)) continue;
       const { outbox, peer } = member;
+      const owe = () => outbox.owe("presence", () => this.#presence.everyoneAndGone(peer));
       if (outbox.full) {
-        outbox.answer("presence", () => this.#presence.everyoneAndGone(peer));
+        owe();
         continue;
       }
-      send(member, news.frameFor(peer, [...echoes.get(member)?.values() ?? []]));
-      if (asking.has(member)) send(member, this.#presence.everyone(peer));
+      const own = [...echoes.get(member)?.values() ?? []];
+      const everyone = asking.has(member) ? this.#presence.everyone(peer) : null;
+      for (const frame of [news.frameFor(peer, own), everyone]) {
+        if (frame === null) continue;
+        if (!outbox.hasRoom(frame.length)) {
+          owe();
+          break;
+        }
+        outbox.send(frame);
+        cost += frame.length + FRAME_OVERHEAD_BYTES;
+      }
     }
     this.#workedOffAt = Math.max(this.#workedOffAt, clock.uptime()) + cost / BYTES_PER_MS;
   }

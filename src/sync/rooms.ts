@@ -11,6 +11,7 @@ import type { Peer } from "./peer.ts";
 import { PresenceClock } from "./presence_clock.ts";
 import { Room, type RoomLimits, type Seat } from "./room.ts";
 import type { PresenceRules } from "./room_presence.ts";
+import { SendBudgets } from "./send_budget.ts";
 
 /** How often silent lines are looked for, in ms: often enough for a client that gives up after 30 s. */
 const KEEP_ALIVE_MS = 5_000;
@@ -30,7 +31,7 @@ export interface RoomsOptions {
   /** How long a room stays in memory after its last peer, in ms: a reload of a page should find it warm. */
   linger: number;
   presence: PresenceRules;
-  limits: Pick<Limits, "rooms" | "memoryBytes"> & RoomLimits;
+  limits: Pick<Limits, "rooms" | "memoryBytes" | "unsentBytesPerDid"> & RoomLimits;
   /** Bytes of memory of the process. Default: what Deno says. */
   memory?: () => number;
   /** The most structs that are changed in one go. Default: what others may be kept waiting for. */
@@ -43,6 +44,7 @@ export class Rooms {
   readonly #options: RoomsOptions;
   readonly #announcer: Announcer;
   readonly #presenceClock: PresenceClock;
+  readonly #sendBudgets: SendBudgets;
   readonly #rooms = new Map<string, Room>();
   readonly #farewells = new Map<Room, () => void>();
   /** Rooms that peers are on their way to, or in. */
@@ -56,6 +58,7 @@ export class Rooms {
     this.#options = options;
     this.#announcer = new Announcer(options.store.presence, options.clock);
     this.#presenceClock = new PresenceClock(options.store.presence);
+    this.#sendBudgets = new SendBudgets(options.limits.unsentBytesPerDid, options.clock);
   }
 
   /** How many rooms are in memory. */
@@ -147,6 +150,7 @@ export class Rooms {
       portion,
       announcer: this.#announcer,
       presenceClock: this.#presenceClock,
+      sendBudgets: this.#sendBudgets,
       onIdle: (room) => this.#sayFarewell(room),
       onDamage: (error) => this.#noteDamage(error),
     });
