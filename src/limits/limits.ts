@@ -30,6 +30,8 @@ export interface Limits {
   messageBytes: number;
   presenceBytes: number;
   probeBytes: number;
+  /** Messages of more than 256 KiB that are arriving from one DID at once; the others are not read meanwhile. */
+  largeMessagesPerDid: number;
   /** Messages and bytes a second from one connection, over some time: {@linkcode Inflow}. */
   messagesPerSecond: number;
   bytesPerSecond: number;
@@ -91,6 +93,8 @@ export const DEFAULT_LIMITS: Limits = {
   presenceBytes: 64 * 1024,
   // A number in it is a few bytes; it is kept until all that was sent before it is durable.
   probeBytes: 64 * 1024,
+  // 32 MiB; a file that is pasted arrives in a moment, and 200 connections would hold 1.6 GB.
+  largeMessagesPerDid: 4,
   // y-websocket repeats what it hears: sixty pointers that move at 30 a second.
   messagesPerSecond: 2_000,
   // More than a phone's line takes, and a fast one in bursts of 64 MiB.

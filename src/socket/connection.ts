@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Role } from "../access/policy.ts";
 import type { Clock } from "../clock.ts";
 import type { Inflow } from "../limits/inflow.ts";
+import type { Turn, Turns } from "../limits/turns.ts";
 import type { Tally } from "../observe/tally.ts";
 import type { Socket, SocketEvents } from "../transport/socket.ts";
 import { begin, type End } from "../observe/trace.ts";
@@ -17,6 +18,12 @@ const logger = getLogger(["tessera", "socket"]);
  * would be answered. A room stops at half of that, so that a peer that loads a large document is heard.
  */
 const FULL_BYTES = 2 * 1024 * 1024;
+
+/**
+ * A message of which more than this has arrived needs its turn: its bytes lie here until it is complete.
+ * What is smaller is not worth a wait.
+ */
+const LARGE_BYTES = 256 * 1024;
 
 /** Close codes that are counted by themselves: clients may send any. */
 const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
@@ -36,6 +43,8 @@ export interface Admission {
 export interface ConnectionOptions {
   provisional: boolean;
   inflow: Inflow;
+  /** Who may send a large message, by DID. */
+  largeMessages: Turns;
   clock: Clock;
   tally: Tally;
   /** Called when the handshake is complete. Returns the connection's place in its room. */
@@ -61,6 +70,12 @@ export class Connection implements Peer, SocketEvents {
   #hasSpoken = false;
   #isTooFast = false;
   #isFull = false;
+  /** The turn of a large message that is arriving, and since when it has that. */
+  #turn: Turn | null = null;
+  #turnAt = 0;
+  /** What there was to be taken at the last look, and since when that has not become less. */
+  #wasBuffered = 0;
+  #stalledAt = 0;
   #seat: Seat | null = null;
   /** From the handshake till it is sent something, which is when its room is loaded. */
   #joining: End | null;
@@ -127,7 +142,28 @@ export class Connection implements Peer, SocketEvents {
     this.#seat = this.#options.onOpen(this);
   }
 
+  /**
+   * To be called every few seconds. Ends a connection that takes nothing of what it was sent, and one whose
+   * large message does not arrive, for `patience` ms.
+   */
+  checkProgress(patience: number): void {
+    const now = this.#options.clock.uptime();
+    const { buffered } = this.#socket;
+    if (buffered === 0 || buffered < this.#wasBuffered) this.#stalledAt = now;
+    this.#wasBuffered = buffered;
+    if (now - this.#stalledAt > patience) {
+      this.expel(Close.TRY_AGAIN, "too slow");
+      this.#socket.terminate();
+    } else if (this.#turn?.isHeld && now - this.#turnAt > patience) {
+      this.expel(
+        Close.TOO_BIG,
+        `a message took more than ${patience / 1_000} s: send smaller ones`,
+      );
+    }
+  }
+
   arrived(frames: number, bytes: number): void {
+    this.#awaitTurn();
     const { inflow, clock, tally } = this.#options;
     const excess = inflow.take(frames, bytes, clock.uptime());
     if (excess === null) return;
@@ -195,12 +231,29 @@ export class Connection implements Peer, SocketEvents {
   }
 
   closed(code: number): void {
+    this.#turn?.end();
     this.#note(this.#ending?.code ?? code);
     this.#options.onClose(this, this.#seat?.leave() ?? Promise.resolve());
   }
 
+  /** Begins to wait for the turn of a large message, or gives it up when that has arrived. */
+  #awaitTurn(): void {
+    if (this.#socket.incomplete <= LARGE_BYTES) {
+      this.#turn?.end();
+      this.#turn = null;
+    } else if (this.#turn === null) {
+      this.#turnAt = this.#options.clock.uptime();
+      this.#turn = this.#options.largeMessages.ask(this.did, () => {
+        this.#turnAt = this.#options.clock.uptime();
+        this.#readOn();
+      });
+      if (!this.#turn.isHeld) this.#socket.pause();
+    }
+  }
+
   #readOn(): void {
-    if (!this.#isFull && !this.#isTooFast) this.#socket.resume();
+    if (this.#isFull || this.#isTooFast || this.#turn?.isHeld === false) return;
+    this.#socket.resume();
   }
 
   #endJoining(error?: string): void {

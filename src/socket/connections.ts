@@ -3,6 +3,7 @@ import type { Limits } from "../limits/limits.ts";
 import { Inflow } from "../limits/inflow.ts";
 import { Occupancy, Place } from "../limits/occupancy.ts";
 import { networkOf } from "../limits/rate_limit.ts";
+import { Turns } from "../limits/turns.ts";
 import type { Tally } from "../observe/tally.ts";
 import { Refusal } from "../refusal.ts";
 import { Close } from "../sync/close.ts";
@@ -40,6 +41,7 @@ export class Connections {
   readonly #open = new Map<Connection, number>();
   readonly #options: ConnectionsOptions;
   readonly #roles: RoleKeeper;
+  readonly #largeMessages: Turns;
   readonly #all = new Occupancy();
   readonly #perAddress = new Occupancy();
   readonly #perDid = new Occupancy();
@@ -52,6 +54,7 @@ export class Connections {
   constructor(options: ConnectionsOptions) {
     this.#options = options;
     this.#roles = new RoleKeeper(options.roles, options.clock);
+    this.#largeMessages = new Turns(options.limits.largeMessagesPerDid);
   }
 
   /**
@@ -91,6 +94,7 @@ export class Connections {
     const connection = new Connection(socket, admission, {
       provisional: policy.stateOf !== undefined,
       inflow: new Inflow(limits),
+      largeMessages: this.#largeMessages,
       clock,
       tally,
       onOpen: (connection) => {
@@ -128,12 +132,13 @@ export class Connections {
     });
   }
 
-  /** Ends the sessions that have lasted long enough, and those that have not begun, now and then. */
+  /** Ends the sessions that have lasted long enough, have not begun, or do not get on, now and then. */
   #sweep(): () => void {
     const { clock, maxSession, limits } = this.#options;
     return clock.after(Math.min(SWEEP, maxSession, limits.joinDeadline), () => {
       this.#stopSweeping = this.#sweep();
       this.#endSilent(clock.uptime() - limits.joinDeadline);
+      for (const connection of this.#open.keys()) connection.checkProgress(limits.pingTimeout);
       const last = clock.uptime() - maxSession;
       for (const [connection, openedAt] of this.#open) {
         if (openedAt > last) return;

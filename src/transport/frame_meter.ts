@@ -1,7 +1,18 @@
 /** Opcodes from here on are control frames: https://www.rfc-editor.org/rfc/rfc6455#section-5.2 */
 const FIRST_CONTROL_OPCODE = 8;
 
+/** What a read costs that is kept until its message is complete, in bytes, on top of its own. */
+const READ_BYTES = 256;
+
 const NOTHING = new Uint8Array(0);
+
+/** The header of a frame. `length` is its own, with the mask; `payload` that of what follows. */
+interface Header {
+  opcode: number;
+  isFinal: boolean;
+  length: number;
+  payload: number;
+}
 
 /**
  * Reads the frame headers in the bytes of a WebSocket. The library reports whole messages only, and a peer
@@ -12,61 +23,78 @@ export class FrameMeter {
   #left = 0;
   /** The beginning of a header whose rest is still to come. */
   #header: Uint8Array = NOTHING;
-  /** The last data frame was not the last of its message, or is not complete. */
+  #isControl = false;
+  /** A message has begun and is not complete; the frame that is being read, or was last, is its last. */
   #inMessage = false;
   #isFinal = false;
-  #isControl = false;
   #incomplete = 0;
 
-  /** Bytes that have arrived since the beginning of a message that is not complete. */
+  /** What a message that is not complete has cost so far, in bytes. */
   get incomplete(): number {
     return this.#incomplete;
   }
 
-  /** Reads on. Returns how many frames have begun. */
-  read(bytes: Uint8Array): number {
-    let chunk = bytes;
-    if (this.#header.length > 0) {
-      chunk = new Uint8Array(this.#header.length + bytes.length);
-      chunk.set(this.#header);
-      chunk.set(bytes, this.#header.length);
-      this.#header = NOTHING;
-    }
+  /** Reads on, until so many frames have begun. Returns how many have, and how many bytes that are. */
+  read(bytes: Uint8Array, maxFrames: number): { frames: number; bytes: number } {
     let frames = 0;
-    let messageAt = 0;
     let at = 0;
-    while (true) {
-      const skipped = Math.min(this.#left, chunk.length - at);
+    /** Where the bytes begin that belong to a message that is not complete. */
+    let messageAt = 0;
+    while (at < bytes.length) {
+      const skipped = Math.min(this.#left, bytes.length - at);
       at += skipped;
       this.#left -= skipped;
       if (this.#left > 0) break;
-      if (this.#inMessage && this.#isFinal && !this.#isControl) this.#inMessage = false;
-      const header = readHeader(chunk, at);
+      this.#endFrame();
+      if (at === bytes.length || frames === maxFrames) break;
+      const from = at;
+      const header = this.#readHeader(bytes, at);
       if (header === null) {
-        if (at < chunk.length) this.#header = chunk.slice(at);
+        at = bytes.length;
         break;
       }
-      frames++;
-      this.#isControl = header.opcode >= FIRST_CONTROL_OPCODE;
-      if (!this.#isControl) {
-        if (!this.#inMessage) {
-          this.#inMessage = true;
-          this.#incomplete = 0;
-          messageAt = at;
-        }
-        this.#isFinal = header.isFinal;
-      }
       at += header.length;
-      this.#left = header.payload;
+      frames++;
+      if (this.#begin(header)) messageAt = from;
     }
-    if (this.#inMessage) this.#incomplete += chunk.length - messageAt;
-    else this.#incomplete = 0;
-    return frames;
+    if (this.#left === 0) this.#endFrame();
+    if (this.#inMessage) this.#incomplete += at - messageAt + READ_BYTES;
+    return { frames, bytes: at };
+  }
+
+  /** Begins a frame. Returns whether a message begins with it. */
+  #begin({ opcode, isFinal, payload }: Header): boolean {
+    this.#left = payload;
+    this.#isControl = opcode >= FIRST_CONTROL_OPCODE;
+    if (this.#isControl) return false;
+    this.#isFinal = isFinal;
+    const isFirst = !this.#inMessage;
+    this.#inMessage = true;
+    return isFirst;
+  }
+
+  #endFrame(): void {
+    if (this.#isControl || !this.#inMessage || !this.#isFinal) return;
+    this.#inMessage = false;
+    this.#incomplete = 0;
+  }
+
+  /** The header at `at`, less what of it had come before; null while it is not complete. */
+  #readHeader(bytes: Uint8Array, at: number): Header | null {
+    const before = this.#header.length;
+    if (before === 0) {
+      const header = headerOf(bytes, at);
+      if (header === null) this.#header = bytes.slice(at);
+      return header;
+    }
+    const joined = new Uint8Array([...this.#header, ...bytes.subarray(at, at + 14)]);
+    const header = headerOf(joined, 0);
+    this.#header = header === null ? joined : NOTHING;
+    return header && { ...header, length: header.length - before };
   }
 }
 
-/** Reads a header; null while it is not complete. `payload` does not count the mask, which is in `length`. */
-function readHeader(bytes: Uint8Array, at: number) {
+function headerOf(bytes: Uint8Array, at: number): Header | null {
   if (at + 2 > bytes.length) return null;
   const [first, second] = [bytes[at]!, bytes[at + 1]!];
   const short = second & 0x7f;

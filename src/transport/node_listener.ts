@@ -1,15 +1,15 @@
+import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket as TcpSocket } from "node:net";
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
-import { type WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "../clock.ts";
 import { hasToken } from "./header_list.ts";
 import { Refusal } from "../refusal.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
 import type { IncomingRequest, Upgraded } from "./transport.ts";
-import { CLOSE_TIMEOUT_MS, WsSocket } from "./ws_socket.ts";
+import { WsSocket } from "./ws_socket.ts";
 
 const logger = getLogger(["tessera", "http"]);
 
@@ -41,14 +41,6 @@ const GROUPS = 60;
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { port, hostname, reusePort, limits, service } = options;
   const pings = new Pings(limits.pingTimeout, options.clock);
-  const handshakes = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    autoPong: false,
-    maxPayload: limits.messageBytes,
-    closeTimeout: CLOSE_TIMEOUT_MS,
-  });
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -69,11 +61,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   server.on("upgrade", async (request: IncomingMessage, tcp: TcpSocket, head: Buffer) => {
     tcp.on("error", () => {}); // its close says so as well
     const upgrade = (protocol?: string): Upgraded => {
-      let opened: WebSocket | undefined;
-      normalise(request, protocol);
-      handshakes.handleUpgrade(request, tcp, head, (ws: WebSocket) => opened = ws);
-      if (opened === undefined) throw clientGone();
-      const socket = new WsSocket(opened, tcp, limits.messageBytes);
+      if (!tcp.readable || !tcp.writable) throw clientGone();
+      tcp.write(switching(request.headers["sec-websocket-key"]!, protocol));
+      const socket = new WsSocket(tcp, head, limits.messageBytes);
       pings.add(socket, tcp);
       return { socket, response: new Response(null, { status: 101 }) };
     };
@@ -147,11 +137,19 @@ function isHandshake({ method, headers }: IncomingMessage): boolean {
     headers["transfer-encoding"] === undefined && !Number(headers["content-length"] ?? 0);
 }
 
-/** `ws` reads headers more strictly than RFC 9110 allows. They have been read before, so only the answer counts. */
-function normalise({ headers }: IncomingMessage, protocol: string | undefined): void {
-  headers.upgrade = "websocket";
-  if (protocol === undefined) delete headers["sec-websocket-protocol"];
-  else headers["sec-websocket-protocol"] = protocol;
+/** What a server adds to the key of a handshake: https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2 */
+const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/** Answers a handshake that was found correct. */
+function switching(key: string, protocol: string | undefined): string {
+  const lines = [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${createHash("sha1").update(key + GUID).digest("base64")}`,
+    ...protocol === undefined ? [] : [`Sec-WebSocket-Protocol: ${protocol}`],
+  ];
+  return `${lines.join("\r\n")}\r\n\r\n`;
 }
 
 function incoming(request: IncomingMessage): IncomingRequest {

@@ -1,66 +1,91 @@
 import type { Socket as TcpSocket } from "node:net";
-import { Sender, type WebSocket } from "ws";
+import { setImmediate } from "node:timers";
+import { Receiver, Sender } from "ws";
 import { FrameMeter } from "./frame_meter.ts";
 import type { Socket, SocketEvents } from "./socket.ts";
 
 /**
- * How long a peer has to answer a close frame, in ms, after everything that was sent before it. What it
- * sends meanwhile is read and dropped: a connection that ends with bytes unread is reset, and a reset
+ * How long a peer has to answer a close frame, in ms, and to take everything that was sent before it. What
+ * it sends meanwhile is read and dropped: a connection that ends with bytes unread is reset, and a reset
  * destroys a close frame that is still on its way.
  */
-export const CLOSE_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 10_000;
+
+/** Frames that are handed on in one turn of the event loop: a read of 64 KiB has up to 10,000 of them. */
+const FRAMES_PER_TURN = 128;
 
 /** A message that is a small part of a larger read is copied, so that keeping it does not keep the read. */
 const SHARED_PART = 0.5;
 
-/** Bytes of a message that is not complete, as a multiple of the largest message: its frames have headers. */
+/** Frames of one message. Clients send one, or one for each 4 KiB and more. Each costs some 150 bytes. */
+const MAX_FRAGMENTS = 4_096;
+
+/** Bytes in frames of any kind before a message is complete, as a multiple of the largest message. */
 const INCOMPLETE_SHARE = 2;
 
 const FRAME = { fin: true, mask: false, readOnly: true, rsv1: false };
 const BINARY = { ...FRAME, opcode: 2 };
+const CLOSE = { ...FRAME, opcode: 8 };
 const PING = { ...FRAME, opcode: 9 };
 const PONG = { ...FRAME, opcode: 10 };
 
-/** What `ws` calls the errors of a peer, and the code with which it closes: they are not in its types. */
+/** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1 */
+const [NO_CODE, ABNORMAL, PROTOCOL_ERROR, TOO_BIG] = [1005, 1006, 1002, 1009];
+
+/** The codes for what `ws` finds wrong; the rest is PROTOCOL_ERROR. */
 const CODES: Record<string, number> = {
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: TOO_BIG,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: TOO_BIG,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
   WS_ERR_INVALID_UTF8: 1007,
 };
-const PROTOCOL_ERROR = 1002;
-const TOO_BIG = 1009;
-const ABNORMAL = 1006;
+
+const NOTHING = new Uint8Array(0);
 
 /**
- * A WebSocket of npm's `ws`. It reads, and answers close frames; we write whole frames to the TCP socket
- * ourselves, so that a broadcast is framed once for everybody, and one that has to wait is kept once.
+ * A WebSocket on a TCP connection, from after its handshake. npm `ws` parses what comes in, and says how a
+ * frame looks. We hand it the bytes at a pace, and write whole frames, so that a broadcast is framed once for
+ * everybody and kept once for all who have to wait.
  */
 export class WsSocket implements Socket {
   readonly canPause = true;
-  readonly #ws: WebSocket;
   readonly #tcp: TcpSocket;
   readonly #meter = new FrameMeter();
   readonly #maxIncomplete: number;
+  /** Null once nothing that comes matters any more. */
+  #receiver: Receiver | null;
   #events: SocketEvents | null = null;
-  /** Frames that wait for the TCP socket to drain. It is given no more than it asks for: that shows progress. */
+  /** What was read and not handed on yet. */
+  #unread: Uint8Array = NOTHING;
+  #isPaused = false;
+  /** The next turn will hand on what is unread. */
+  #isDue = false;
+  /** Frames that wait for TCP to drain. It is given no more than it asks for: that shows progress. */
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
   #mustWait = false;
+  /** A close frame was sent or has come: no other frame is sent, and none that comes is reported. */
   #isClosing = false;
-  /** What to close with once the queue is empty. */
-  #farewell: { code: number; reason: string } | null = null;
+  /** Both sides have said what they had to say. */
+  #isOver = false;
+  #code = ABNORMAL;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Nothing has arrived since `ping` was last called. */
+  /** Nothing has arrived since the last look. */
   #isSilent = false;
-  #isPaused = false;
-  readonly #onData = (chunk: Uint8Array) => this.#meterChunk(chunk);
 
-  /** @param messageBytes The largest message that `ws` was told to take. */
-  constructor(ws: WebSocket, tcp: TcpSocket, messageBytes: number) {
-    this.#ws = ws;
+  /**
+   * @param head What has come after the handshake.
+   * @param messageBytes The largest message that is taken.
+   */
+  constructor(tcp: TcpSocket, head: Uint8Array, messageBytes: number) {
     this.#tcp = tcp;
+    this.#unread = head;
     this.#maxIncomplete = messageBytes * INCOMPLETE_SHARE;
+    this.#receiver = new Receiver({
+      isServer: true,
+      maxPayload: messageBytes,
+      maxFragments: MAX_FRAGMENTS,
+    });
   }
 
   get buffered(): number {
@@ -73,88 +98,102 @@ export class WsSocket implements Socket {
 
   start(events: SocketEvents): void {
     this.#events = events;
-    const ws = this.#ws;
-    this.#tcp.prependListener("data", this.#onData);
-    this.#tcp.on("drain", () => this.#drain());
-    ws.on("message", (data: Uint8Array, isBinary: boolean) => {
-      if (!this.#isClosing) events.message(isBinary ? own(data) : String(data));
-    });
-    ws.on("ping", (data: Uint8Array) => {
-      events.control();
-      // An answer must not queue for a peer that takes nothing; a later ping is answered as well.
-      if (!this.#isClosing && this.buffered === 0) this.#write(framed(data, PONG));
-    });
-    ws.on("pong", () => events.control());
-    ws.on("error", (error: Error & { code?: string }) => {
-      if (!error.code?.startsWith("WS_ERR_")) return; // the connection broke; it closes by itself
-      this.#fail(CODES[error.code] ?? PROTOCOL_ERROR, error.message);
-    });
-    ws.on("close", (code: number) => this.#end(code));
+    this.#receiver!
+      .on("message", (data: Uint8Array, isBinary: boolean) => {
+        if (!this.#isClosing) events.message(isBinary ? own(data) : String(data));
+      })
+      .on("ping", (data: Uint8Array) => {
+        events.control();
+        // An answer must not queue for a peer that takes nothing; a later ping is answered as well.
+        if (!this.#isClosing && this.buffered === 0) this.#write(framed(data, PONG));
+      })
+      .on("pong", () => events.control())
+      .on("conclude", (code: number) => this.#conclude(code))
+      .on(
+        "error",
+        ({ code = "", message }: Error & { code?: string }) =>
+          this.#fail(CODES[code] ?? PROTOCOL_ERROR, message),
+      );
+    const tcp = this.#tcp;
+    tcp.setTimeout(0);
+    tcp.on("data", (chunk: Uint8Array) => this.#read(chunk));
+    tcp.on("drain", () => this.#drain());
+    tcp.on("end", () => this.#finish());
+    tcp.on("close", () => this.#end());
     events.opened();
+    this.resume();
   }
 
   send(message: Uint8Array): void {
-    if (this.#isClosing || this.#ws.readyState !== this.#ws.OPEN) return;
-    this.#write(framed(message, BINARY));
+    if (!this.#isClosing) this.#write(framed(message, BINARY));
   }
 
   close(code: number, reason: string): void {
     if (this.#isClosing) return;
-    this.#isClosing = true;
-    this.#farewell = { code, reason };
-    this.#closeTimer = setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
-    if (this.#queue.length === 0) this.#sayFarewell();
+    this.#sayGoodbye(code, reason);
   }
 
   terminate(): void {
     this.#isClosing = true;
-    this.#dropQueue();
+    this.#forget();
     this.#tcp.destroy();
   }
 
   pause(): void {
     this.#isPaused = true;
-    this.#ws.pause();
+    this.#tcp.pause();
   }
 
   resume(): void {
     this.#isPaused = false;
-    this.#ws.resume();
+    if (this.#unread.length > 0) this.#readOnSoon();
+    else this.#tcp.resume();
   }
 
   /**
-   * To be called every now and then, by its listener. Terminates a peer from which nothing has arrived since
-   * the call before the last; whoever has been silent since the last is sent a ping. A peer that is still
-   * to take what it was sent cannot answer, nor one that is not read: those are watched by others.
+   * To be called every now and then, by the listener. Terminates a peer from which nothing has come since the
+   * call before the last; whoever has been silent since the last is sent a ping. A peer that has still to
+   * take what it was sent cannot answer, nor one that is not read: those are watched by others.
    */
   checkAlive(): void {
     if (this.#isPaused || this.buffered > 0) this.#isSilent = false;
     else if (this.#isSilent) this.terminate();
     else {
       this.#isSilent = true;
-      if (!this.#isClosing) this.#write(framed(new Uint8Array(0), PING));
+      if (!this.#isClosing) this.#write(framed(NOTHING, PING));
     }
   }
 
-  /** Sees every chunk before `ws` does. */
-  #meterChunk(chunk: Uint8Array): void {
+  #read(chunk: Uint8Array): void {
     this.#isSilent = false;
-    const frames = this.#meter.read(chunk);
-    this.#events?.arrived(frames, chunk.length);
-    if (this.#isClosing || this.#meter.incomplete <= this.#maxIncomplete) return;
-    const reason = "a message arrives in too many frames";
-    this.#ws.close(TOO_BIG, reason);
-    // As `ws` does after an error of its own: what still arrives is read, and dropped unparsed.
-    this.#tcp.removeAllListeners("data").on("data", this.#onData).resume();
-    this.#tcp.end();
-    this.#fail(TOO_BIG, reason);
+    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    if (!this.#isDue) this.#readOn();
   }
 
-  /** `ws` has sent a close frame of its own, and reads no further frames. */
-  #fail(code: number, reason: string): void {
-    this.#isClosing = true;
-    this.#dropQueue();
-    this.#events?.failed(code, reason);
+  /** Hands on as much as fits into a turn. */
+  #readOn(): void {
+    const { frames, bytes } = this.#meter.read(this.#unread, FRAMES_PER_TURN);
+    const part = this.#unread.subarray(0, bytes);
+    this.#unread = bytes === this.#unread.length ? NOTHING : this.#unread.subarray(bytes);
+    this.#events?.arrived(frames, bytes);
+    this.#receiver?.write(part);
+    if (this.#meter.incomplete > this.#maxIncomplete) {
+      this.#fail(TOO_BIG, "a message arrives in too many frames");
+    }
+    if (this.#isPaused) return;
+    if (this.#unread.length > 0) {
+      this.#tcp.pause();
+      this.#readOnSoon();
+    } else if (this.#tcp.isPaused()) this.#tcp.resume();
+  }
+
+  #readOnSoon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
+      if (!this.#isPaused && !this.#tcp.destroyed) this.#readOn();
+    });
   }
 
   #write(frame: Uint8Array): void {
@@ -166,7 +205,6 @@ export class WsSocket implements Socket {
 
   #drain(): void {
     this.#mustWait = false;
-    if (this.#ws.readyState !== this.#ws.OPEN) this.#dropQueue(); // no data follows a close frame
     let next = 0;
     while (!this.#mustWait && next < this.#queue.length) {
       const frame = this.#queue[next++]!;
@@ -175,29 +213,66 @@ export class WsSocket implements Socket {
     }
     this.#queue.splice(0, next);
     if (this.#mustWait) return;
-    if (this.#farewell !== null) this.#sayFarewell();
+    if (this.#isOver) this.#tcp.end();
     this.#events?.drained();
   }
 
-  #dropQueue(): void {
+  /** Sends a close frame, after everything that was sent before. */
+  #sayGoodbye(code: number, reason: string): void {
+    this.#isClosing = true;
+    this.#closeTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
+    this.#write(framed(closing(code, reason), CLOSE));
+  }
+
+  /** A close frame has come. */
+  #conclude(code: number): void {
+    this.#code = code;
+    if (!this.#isClosing) this.#sayGoodbye(code, "");
+    this.#finish();
+  }
+
+  /** What has come breaks a rule. Nobody can tell where the next frame begins. */
+  #fail(code: number, reason: string): void {
+    if (this.#receiver === null) return;
+    const isNews = !this.#isClosing;
+    if (isNews) this.#sayGoodbye(code, reason);
+    this.#finish();
+    if (isNews) this.#events?.failed(code, reason);
+  }
+
+  /** Nothing more that comes matters: ends our side as soon as everything is sent. */
+  #finish(): void {
+    this.#isClosing = true;
+    this.#isOver = true;
+    this.#closeTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
+    this.#receiver = null;
+    if (!this.#mustWait) this.#tcp.end();
+  }
+
+  #forget(): void {
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.#receiver = null;
+    this.#unread = NOTHING;
   }
 
-  #sayFarewell(): void {
-    const { code, reason } = this.#farewell!;
-    this.#farewell = null;
-    this.#ws.close(code, reason);
-  }
-
-  #end(code: number): void {
+  #end(): void {
     clearTimeout(this.#closeTimer);
     this.#isClosing = true;
-    this.#dropQueue();
+    this.#forget();
     const events = this.#events;
     this.#events = null;
-    events?.closed(code || ABNORMAL);
+    events?.closed(this.#code);
   }
+}
+
+/** The payload of a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1 */
+function closing(code: number, reason: string): Uint8Array {
+  if (code === NO_CODE) return NOTHING;
+  const payload = Buffer.alloc(2 + Buffer.byteLength(reason));
+  payload.writeUInt16BE(code);
+  payload.write(reason, 2);
+  return payload;
 }
 
 let lastFramed: { data: Uint8Array; options: typeof FRAME; frame: Uint8Array } | undefined;
