@@ -156,6 +156,7 @@ export function readConfig(
       documentClients: data.MAX_DOCUMENT_CLIENTS,
       documentMemory: data.MAX_DOCUMENT_MEMORY,
       rooms: data.MAX_ROOMS,
+      eventLoopLag: data.MAX_EVENT_LOOP_LAG,
       memoryBytes: data.MAX_MEMORY ?? Math.floor(memory * MEMORY_SHARE),
       members: data.MAX_MEMBERS,
       roomsPerDid: data.MAX_ROOMS_PER_DID,
@@ -326,6 +327,8 @@ const schema = z.object({
   MAX_DOCUMENT_MEMORY: size.default(DEFAULT_LIMITS.documentMemory),
   MAX_ROOMS: limit("rooms"),
   MAX_MEMORY: size.optional(),
+  MAX_EVENT_LOOP_LAG: duration.default(DEFAULT_LIMITS.eventLoopLag)
+    .refine((ms) => ms >= 100 && ms <= 60_000, "must be from 100ms to 1m"),
   MAX_MEMBERS: limit("members"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
   MAX_PENDING_ROOMS: limit("pendingRooms"),

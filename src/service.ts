@@ -15,6 +15,7 @@ import { exchange } from "./http/exchange.ts";
 import type { Face, Parts } from "./http/parts.ts";
 import { createRoutes } from "./http/routes.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits/limits.ts";
+import { Overload } from "./limits/overload.ts";
 import { Proxies } from "./limits/proxies.ts";
 import { RateLimit } from "./limits/rate_limit.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -199,6 +200,14 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     maxSession: config.maxSession ?? MAX_SESSION,
   });
+  const overload = new Overload({
+    clock,
+    limits,
+    tally,
+    memory: () => Deno.memoryUsage().rss,
+    evictIdleRooms: () => rooms.evictIdle(),
+    endMostExpensive: () => connections.endMostExpensive(),
+  });
   const census = () => ({
     connections: connections.size,
     rooms: rooms.size,
@@ -224,6 +233,7 @@ async function start(config: SyncServiceConfig, face: Face) {
     tally,
     metrics,
     metricsToken: config.metricsToken ?? null,
+    overload,
     admission: new Admission(limits, clock),
     rates: {
       handshakesPerDid: new RateLimit("callsPerDid", limits.callsPerDid, clock),
@@ -246,6 +256,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       const drain = Math.min(connections.size * DRAIN_EACH, timeout * DRAIN_SHARE);
       await rooms.shutDown(timeout - FOR_COMMITS, drain);
       await parts.connections.allClosed(deadline - clock.uptime());
+      overload.stop();
       (await loading)?.stop();
       await store.close();
       if (opened !== given) opened.close();

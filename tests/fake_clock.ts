@@ -45,6 +45,11 @@ export class FakeClock implements Clock {
     this.#uptime = end;
   }
 
+  /** Time passes, and nobody has a turn: what falls due meanwhile is called late. */
+  block(ms: number): void {
+    this.#uptime += ms;
+  }
+
   /** Somebody sets the clock, by `ms` milliseconds: no call comes sooner or later for it. */
   set(ms: number): void {
     this.epoch += ms;

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { Connections } from "../socket/connections.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Tally } from "../observe/tally.ts";
+import type { Overload } from "../limits/overload.ts";
 import type { RateLimit } from "../limits/rate_limit.ts";
 import type { RoomStore } from "../store/room_store.ts";
 import type { Rooms } from "../sync/rooms.ts";
@@ -46,6 +47,8 @@ export interface Parts {
   metrics: () => Promise<Metrics>;
   /** Who may see the metrics; null for nobody. */
   metricsToken: string | null;
+  /** Refuses new work when there is too much. */
+  overload: Overload;
   /** The number of requests that are answered. */
   admission: Admission;
   /** How often one may ask. */

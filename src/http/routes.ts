@@ -92,6 +92,7 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Resp
     const leave = UNLIMITED.has(url.pathname) ? () => {} : parts.admission.enter(address);
     try {
       if (url === NOWHERE) throw malformed();
+      if (!UNLIMITED.has(url.pathname)) parts.overload.check();
       const { method } = request;
       const route = () => router.fetch({ method, url: url.href } as IRequest, exchange);
       return await inTime(exchange, parts.clock, route);

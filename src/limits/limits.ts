@@ -47,8 +47,10 @@ export interface Limits {
   documentMemory: number;
   /** Rooms in memory. */
   rooms: number;
-  /** Bytes of memory of the process, over which no further room is opened. */
+  /** Bytes of memory of the process, over which no further room is opened and the most expensive peers are closed. */
   memoryBytes: number;
+  /** Milliseconds by which the event loop may be late, before new work is refused. */
+  eventLoopLag: number;
   /** Members of a room, and rooms that a DID owns; with `members`, in the store. */
   members: number;
   roomsPerDid: number;
@@ -113,6 +115,8 @@ export const DEFAULT_LIMITS: Limits = {
   rooms: 10_000,
   // Nobody knows how much there is; `config.ts` asks the container.
   memoryBytes: Infinity,
+  // Ten times what the worst legitimate load was measured to cause.
+  eventLoopLag: 1_000,
   // Its owner reads them as one list; a community larger than this is public.
   members: 1_000,
   // A large community with a room for every thread; a loop that makes rooms ends somewhere.

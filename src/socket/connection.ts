@@ -25,6 +25,9 @@ const FULL_BYTES = 2 * 1024 * 1024;
  */
 const LARGE_BYTES = 256 * 1024;
 
+/** How long a peer has to read why it is closed when its memory is needed at once, in ms. */
+const LAST_MOMENT_MS = 1_000;
+
 /** Close codes that are counted by themselves: clients may send any. */
 const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
 
@@ -104,6 +107,12 @@ export class Connection implements Peer, SocketEvents {
     return this.#socket.buffered;
   }
 
+  /** Bytes of memory that are kept on its behalf; 0 once it is being closed. */
+  get cost(): number {
+    if (this.#ending !== null) return 0;
+    return this.#socket.buffered + this.#socket.incomplete + (this.#seat?.held ?? 0);
+  }
+
   get hasSpoken(): boolean {
     return this.#hasSpoken;
   }
@@ -137,6 +146,12 @@ export class Connection implements Peer, SocketEvents {
     this.#seat?.leave();
   }
 
+  /** As `expel`, and gives it only a moment to read why. */
+  expelNow(code: number, reason: string): void {
+    this.expel(code, reason);
+    this.#options.clock.after(LAST_MOMENT_MS, () => this.#socket.terminate());
+  }
+
   opened(): void {
     this.#options.tally.opened++;
     this.#seat = this.#options.onOpen(this);
@@ -151,10 +166,8 @@ export class Connection implements Peer, SocketEvents {
     const { buffered } = this.#socket;
     if (buffered === 0 || buffered < this.#wasBuffered) this.#stalledAt = now;
     this.#wasBuffered = buffered;
-    if (now - this.#stalledAt > patience) {
-      this.expel(Close.TRY_AGAIN, "too slow");
-      this.#socket.terminate();
-    } else if (this.#turn?.isHeld && now - this.#turnAt > patience) {
+    if (now - this.#stalledAt > patience) this.expelNow(Close.TRY_AGAIN, "too slow");
+    else if (this.#turn?.isHeld && now - this.#turnAt > patience) {
       this.expel(
         Close.TOO_BIG,
         `a message took more than ${patience / 1_000} s: send smaller ones`,

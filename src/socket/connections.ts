@@ -21,6 +21,9 @@ const SWEEP = 5_000;
 /** When to come back to where there is no place, in seconds. */
 const PLACE_RETRY = 10;
 
+/** What a connection has to cost for its end to be a relief: a room lets each peer have 1 MiB to take. */
+const EXPENSIVE_BYTES = 1024 * 1024;
+
 /** The only key of the places in all. */
 const ALL = "";
 
@@ -113,6 +116,20 @@ export class Connections {
     this.#silent.add(connection);
     this.#stopSweeping ??= this.#sweep();
     socket.start(connection);
+  }
+
+  /**
+   * Ends the connection that holds the most memory, if that is more than any slow peer needs. Returns the
+   * number of bytes, or 0.
+   */
+  endMostExpensive(): number {
+    let most: { connection?: Connection; cost: number } = { cost: EXPENSIVE_BYTES };
+    for (const connection of this.#open.keys()) {
+      if (connection.cost > most.cost) most = { connection, cost: connection.cost };
+    }
+    if (most.connection === undefined) return 0;
+    most.connection.expelNow(Close.TRY_AGAIN, "the service is short of memory");
+    return most.cost;
   }
 
   /** How many sockets are open. */

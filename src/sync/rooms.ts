@@ -97,6 +97,13 @@ export class Rooms {
     place.hold(this.#expected, name);
   }
 
+  /** Forgets all rooms that nobody is in: memory is short. Returns how many there were. */
+  evictIdle(): number {
+    const idle = [...this.#farewells.keys()].filter((room) => room.idle);
+    for (const room of idle) this.#forget(room);
+    return idle.length;
+  }
+
   /** Seats a peer in a room. */
   join(name: string, peer: Peer): Seat {
     if (this.#shuttingDown) return turnAway(peer, Close.GOING_AWAY, "the service is restarting");

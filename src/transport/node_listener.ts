@@ -39,8 +39,8 @@ const GROUPS = 60;
  * @throws {Deno.errors.AddrInUse} and what else the system says
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const { port, hostname, reusePort, limits, service } = options;
-  const pings = new Pings(limits.pingTimeout, options.clock);
+  const { port, hostname, reusePort, limits, clock, service } = options;
+  const pings = new Pings(limits.pingTimeout, clock);
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -63,7 +63,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     const upgrade = (protocol?: string): Upgraded => {
       if (!tcp.readable || !tcp.writable) throw clientGone();
       tcp.write(switching(request.headers["sec-websocket-key"]!, protocol));
-      const socket = new WsSocket(tcp, head, limits.messageBytes);
+      const socket = new WsSocket(tcp, head, limits.messageBytes, clock);
       pings.add(socket, tcp);
       return { socket, response: new Response(null, { status: 101 }) };
     };

@@ -1,6 +1,7 @@
 import type { Socket as TcpSocket } from "node:net";
 import { setImmediate } from "node:timers";
 import { Receiver, Sender } from "ws";
+import type { Clock } from "../clock.ts";
 import { FrameMeter } from "./frame_meter.ts";
 import type { Socket, SocketEvents } from "./socket.ts";
 
@@ -50,6 +51,7 @@ const NOTHING = new Uint8Array(0);
 export class WsSocket implements Socket {
   readonly canPause = true;
   readonly #tcp: TcpSocket;
+  readonly #clock: Clock;
   readonly #meter = new FrameMeter();
   readonly #maxIncomplete: number;
   /** Null once nothing that comes matters any more. */
@@ -69,7 +71,7 @@ export class WsSocket implements Socket {
   /** Both sides have said what they had to say. */
   #isOver = false;
   #code = ABNORMAL;
-  #closeTimer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer: (() => void) | null = null;
   /** Nothing has arrived since the last look. */
   #isSilent = false;
 
@@ -77,8 +79,9 @@ export class WsSocket implements Socket {
    * @param head What has come after the handshake.
    * @param messageBytes The largest message that is taken.
    */
-  constructor(tcp: TcpSocket, head: Uint8Array, messageBytes: number) {
+  constructor(tcp: TcpSocket, head: Uint8Array, messageBytes: number, clock: Clock) {
     this.#tcp = tcp;
+    this.#clock = clock;
     this.#unread = head;
     this.#maxIncomplete = messageBytes * INCOMPLETE_SHARE;
     this.#receiver = new Receiver({
@@ -220,7 +223,7 @@ export class WsSocket implements Socket {
   /** Sends a close frame, after everything that was sent before. */
   #sayGoodbye(code: number, reason: string): void {
     this.#isClosing = true;
-    this.#closeTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
+    this.#cancelTimer ??= this.#clock.after(CLOSE_TIMEOUT_MS, () => this.terminate());
     this.#write(framed(closing(code, reason), CLOSE));
   }
 
@@ -244,7 +247,7 @@ export class WsSocket implements Socket {
   #finish(): void {
     this.#isClosing = true;
     this.#isOver = true;
-    this.#closeTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
+    this.#cancelTimer ??= this.#clock.after(CLOSE_TIMEOUT_MS, () => this.terminate());
     this.#receiver = null;
     if (!this.#mustWait) this.#tcp.end();
   }
@@ -257,7 +260,7 @@ export class WsSocket implements Socket {
   }
 
   #end(): void {
-    clearTimeout(this.#closeTimer);
+    this.#cancelTimer?.();
     this.#isClosing = true;
     this.#forget();
     const events = this.#events;
