@@ -24,7 +24,8 @@ import { Repos } from "./repo/repos.ts";
 import { Connections } from "./socket/connections.ts";
 import { Breaker, guardedKv } from "./store/kv/breaker.ts";
 import { KvRoomStore } from "./store/kv/kv_room_store.ts";
-import { DEFAULT_KV_PATH, openKv } from "./store/kv/open_kv.ts";
+import { DEFAULT_KV_PATH, isFile, openKv } from "./store/kv/open_kv.ts";
+import { watchSameFile } from "./store/kv/same_file.ts";
 import type { PresenceRules } from "./sync/room_presence.ts";
 import { Rooms } from "./sync/rooms.ts";
 import { denoTransport, type IncomingRequest, type Transport } from "./transport/transport.ts";
@@ -172,6 +173,9 @@ async function start(config: SyncServiceConfig, face: Face) {
   const opened = given === null || typeof given === "string" ? await openKv(given) : given;
   const tally = new Tally();
   const breaker = new Breaker(clock, tally.storeFaults);
+  const stopWatching = isFile(given)
+    ? await watchSameFile(given, clock, () => breaker.noteLoss())
+    : () => {};
   const kv = guardedKv(opened, breaker);
   const store = new KvRoomStore(kv, clock, breaker);
   await store.join();
@@ -259,6 +263,7 @@ async function start(config: SyncServiceConfig, face: Face) {
       overload.stop();
       (await loading)?.stop();
       await store.close();
+      stopWatching();
       if (opened !== given) opened.close();
       logger.info("stopped");
     },

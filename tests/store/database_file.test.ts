@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createSyncService } from "../../src/mod.ts";
 import { openKv, StoreUnavailableError } from "../../src/store/kv/open_kv.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { until } from "../until.ts";
 import { runTask, runToEnd } from "../outside/server_process.ts";
 
 const PAGE = 4_096;
@@ -54,6 +57,42 @@ Deno.test("S32: a good file opens, also while it is open elsewhere", async () =>
   second.close();
   await Deno.remove(folder, { recursive: true });
 });
+
+for (const how of ["deleted", "replaced"]) {
+  Deno.test(`S34: nothing is acknowledged once the database file is ${how}`, async () => {
+    const folder = await Deno.makeTempDir();
+    const path = await databaseFile(folder);
+    const clock = new FakeClock();
+    const service = createSyncService({
+      publicUrl: "http://localhost:8000",
+      kv: path,
+      policy: "open",
+      devToken: "token",
+      clock,
+    });
+    await service.ready;
+    const call = async (path: string, init?: RequestInit) => {
+      const response = await service.fetch(new Request(`http://localhost:8000${path}`, init));
+      await response.body?.cancel();
+      return response.status;
+    };
+    const ticket = {
+      method: "POST",
+      headers: { authorization: "Bearer token" },
+      body: JSON.stringify({ room: "room", did: "did:web:alice.example" }),
+    };
+    const getTicket = () => call("/xrpc/chat.roomy.v0.sync.getTicket", ticket);
+    assertEquals([await call("/readyz"), await getTicket()], [200, 200]);
+    await Deno.rename(path, `${path}.old`);
+    if (how === "replaced") await Deno.copyFile(`${path}.old`, path);
+    await until(async () => (clock.advance(1_000), await call("/readyz") === 503));
+    assertEquals(await getTicket(), 503);
+    const passing = setInterval(() => clock.advance(50), 0);
+    await service.shutdown();
+    clearInterval(passing);
+    await Deno.remove(folder, { recursive: true });
+  });
+}
 
 Deno.test("S32: the service does not start on a damaged file, and `doctor` explains what to do", async () => {
   const folder = await Deno.makeTempDir();

@@ -53,6 +53,8 @@ export class Breaker {
   /** What keeps it from writing, and when to try the next write; null while it writes. */
   #unwritable: Unwritable | null = null;
   #damage: string | null = null;
+  /** What is written is lost when the process ends. */
+  #isLost = false;
 
   /** @param counts Counts the calls that failed, by fault. */
   constructor(private readonly clock: Clock, private readonly counts = new Counts()) {}
@@ -72,6 +74,12 @@ export class Breaker {
   /** @throws {StoreDownError} the store is damaged, although some of it may still answer */
   assertSound(): void {
     if (this.#damage !== null) throw new StoreDownError(this.#damage, "damaged");
+  }
+
+  /** The store's file was deleted or replaced: nothing is to be acknowledged any more. */
+  noteLoss(): void {
+    this.#isLost = true;
+    this.#noteDamage("its file was deleted or replaced while it was open");
   }
 
   /** Reads the store. @throws {StoreDownError} when it is left alone, fails, or does not answer in 10 s. */
@@ -112,6 +120,7 @@ export class Breaker {
    * @throws {StoreDownError} as `read`, and at once while the store can only be read
    */
   async write<T>(work: () => Promise<T>, proof: () => Promise<unknown>): Promise<T> {
+    if (this.#isLost) this.assertSound();
     if (this.#unwritable?.since === null) await this.#prove(this.#unwritable, proof);
     const result = await this.read(work);
     this.#noteWrite();

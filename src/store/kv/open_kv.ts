@@ -22,7 +22,7 @@ export class StoreUnavailableError extends Error {
  */
 export async function openKv(path: string | null): Promise<Deno.Kv> {
   try {
-    if (path !== null && isFile(path)) await checkPath(path);
+    if (isFile(path)) await checkPath(path);
     if (path !== null && isServer(path)) {
       return spreadKv(
         await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.openKv(path))),
@@ -100,8 +100,9 @@ async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-function isFile(path: string): boolean {
-  return path !== ":memory:" && !isServer(path);
+/** Whether a store is a file on this machine. */
+export function isFile(path: Deno.Kv | string | null): path is string {
+  return typeof path === "string" && path !== ":memory:" && !isServer(path);
 }
 
 function isServer(path: string): boolean {
