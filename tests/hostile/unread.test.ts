@@ -153,3 +153,19 @@ Deno.test("HP33: who asks for the document again and again, and never reads, cos
     return `${(asked.length / KiB).toFixed(0)} KB each`;
   });
 });
+
+Deno.test("HP36: presence that changes as fast as it can, for many who do not read it, starves nobody", async () => {
+  await using target = await Target.start();
+  const [sockets, senders, rounds] = dose([60, 6, 30], [190, 30, 100]);
+  const lines = await Promise.all(Array.from({ length: sockets }, () => target.open()));
+  const name = `HP36, ${senders} x ${rounds} x 60 KB of presence to ${sockets} unread sockets`;
+  await target.withstands(name, async () => {
+    for (let round = 1; round <= rounds; round++) {
+      const said = wsFrame(presence(round));
+      await Promise.all(lines.slice(0, senders).map((line) => line.flood(said, 1, 1_000)));
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    lines.forEach((line) => line.close());
+    return "";
+  });
+});
