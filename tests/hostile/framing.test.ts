@@ -1,8 +1,10 @@
 /** Frames that break RFC 6455. */
 import { assert, assertEquals } from "@std/assert";
+import { WebSocket as WsSocket } from "ws";
+import { DEV_TOKEN } from "../outside/clients.ts";
 import { handshake, RawLine } from "./raw_line.ts";
-import { Target, within } from "./target.ts";
-import { concat, KiB, Opcode, PROBE, wsFrame } from "./wire.ts";
+import { dose, MALLORY, Target, within } from "./target.ts";
+import { concat, KiB, Opcode, PROBE, repeated, wsFrame } from "./wire.ts";
 
 /** Sets bits in the first byte of a frame. */
 function withBits(frame: Uint8Array, bits: number): Uint8Array {
@@ -66,4 +68,26 @@ Deno.test("HP28: no compression is agreed on: a small frame stays small", async 
     assert(head.startsWith("HTTP/1.1 101 "), head);
     assert(!/sec-websocket-extensions/i.test(head), head);
   }
+});
+
+Deno.test("HP25: a client that goes on sending after its fault reads why it was closed", async () => {
+  await using target = await Target.start();
+  const codes: number[] = [];
+  await target.withstands("HP25, a bad frame, then 20 MB more", async () => {
+    using line = await target.open();
+    const ended = line.listen();
+    await line.send(Uint8Array.of(99));
+    await line.flood(repeated(wsFrame(PROBE), 10_000), 250, dose(1_000, 3_000));
+    codes.push((await within(3_000, ended, { code: 0 })).code);
+    const socket = new WsSocket(`${target.socketUrl}/sync/as/${MALLORY}/square`, [
+      ...["authorization", DEV_TOKEN],
+    ]);
+    const closed = new Promise<number>((resolve) => socket.on("close", resolve));
+    await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+    socket.send(Uint8Array.of(99));
+    for (let n = 0; n < dose(8_000, 100_000); n++) socket.send(PROBE);
+    codes.push(await within(15_000, closed, 0));
+    return `closed with ${codes}`;
+  });
+  assertEquals(codes, [4400, 4400]);
 });

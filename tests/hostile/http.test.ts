@@ -154,3 +154,22 @@ Deno.test("HP32: a flood of health checks, which no limit counts, costs the stor
     return `${served} answered with 200`;
   }, { isWork: true });
 });
+
+Deno.test("HP26: tickets that nobody redeems leave nothing behind", async () => {
+  await using target = await Target.start({
+    REQUESTS_PER_ADDRESS: "1000000",
+    CALLS_PER_DID: "1000000",
+  });
+  const count = dose(3_000, 30_000);
+  let refused = 0;
+  await target.withstands(`HP26, ${count} tickets`, async () => {
+    for (let n = 0; n < count; n += 50) {
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, () => target.call("getTicket", MALLORY, { room: "square" })),
+      );
+      refused += answers.filter(({ status }) => status !== 200).length;
+    }
+    return `${refused} refused`;
+  }, { isWork: true });
+  assertEquals(refused, 0);
+});
