@@ -5,6 +5,9 @@ import * as Y from "yjs";
 import { conflictsWith, moveToNewClient } from "../../src/client/conflict.ts";
 import { TesseraProvider } from "../../src/client/mod.ts";
 import { apply, edit, meet, write } from "../sync/edits.ts";
+import { ALICE, BOB } from "../http/service.ts";
+import { until } from "../until.ts";
+import { startRealService, Window } from "./app.ts";
 import { FakeWorld, settled, ticketFor } from "./fake_world.ts";
 
 const whole = (doc: Y.Doc) => Y.encodeStateAsUpdate(doc);
@@ -166,3 +169,40 @@ Deno.test("J24: closed with 4409, it looks what differs, sends its edit again un
 function lengthOf({ length }: Uint8Array): number[] {
   return length < 128 ? [length] : [length % 128 + 128, Math.floor(length / 128)];
 }
+
+Deno.test("J24: of two who write under one id at the same moment both are saved, by a real service's 4409", async () => {
+  for (const [one, two] of [["; one", ", two is longer"], ["; one is longer", ", two"]] as const) {
+    await using it = await startRealService();
+    using alice = await new Window(it.endpoint, "notes", ALICE).online();
+    alice.text.insert(0, "hello");
+    await alice.provider.saved();
+    using bob = await new Window(it.endpoint, "notes", BOB).online();
+    bob.provider.doc.clientID = alice.provider.doc.clientID;
+    const codes: (number | undefined)[] = [];
+    for (const { provider } of [alice, bob]) {
+      provider.on("error", () => codes.push(provider.error!.code));
+    }
+    const release = it.holdCommits();
+    alice.text.insert(5, one);
+    alice.provider.doc.getMap("map").set("alice", 1);
+    alice.provider.doc.getXmlFragment("xml").insert(0, [new Y.XmlElement("alice")]);
+    bob.text.insert(5, two);
+    bob.provider.doc.getMap("map").set("bob", 2);
+    bob.provider.doc.getXmlFragment("xml").insert(0, [new Y.XmlElement("bob")]);
+    release();
+    await Promise.all([alice.provider.saved(), bob.provider.saved()]);
+    const shows = ({ provider }: Window) => JSON.stringify(seen(provider.doc));
+    await until(() => shows(alice) === shows(bob));
+    using carol = await new Window(it.endpoint, "notes", "did:web:carol.example").online();
+    assertEquals(seen(carol.provider.doc), seen(alice.provider.doc));
+    assertEquals(
+      codes,
+      [4409, undefined],
+      "one of them, once; and then it is told of the conflict",
+    );
+    const [text, map, xml] = seen(carol.provider.doc);
+    const { insert } = (text as { insert: string }[])[0]!;
+    for (const words of ["hello", one, two]) assert(insert.includes(words), insert);
+    assertEquals([map, xml!.length], [{ alice: 1, bob: 2 }, "<alice></alice><bob></bob>".length]);
+  }
+});

@@ -5,10 +5,12 @@ import { testReal } from "./real_test.ts";
 import { NODE, nodeIn, npmPackages } from "../../src/demo/npm_packages.ts";
 import { mustRun } from "../../src/demo/run.ts";
 
-const packages = await npmPackages("client-3", {
+const packages = await npmPackages("client-4", {
   ...NODE,
   "@atproto/api": "0.21.0",
   typescript: "5.9.3",
+  lib0: "0.2.120",
+  "y-protocols": "1.0.7",
   yjs: "13.6.33",
 });
 

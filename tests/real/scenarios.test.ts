@@ -213,3 +213,30 @@ Deno.test("O38: what was written offline comes up over a slow line, of which it 
   assertEquals(said, ["connecting", "online"]);
   assertEquals((await freshText(town)).length, alice.text.length);
 });
+
+Deno.test("J18: 60 MB that were written offline are saved at the first attempt", async () => {
+  await using town = await startTown();
+  using alice = town.open(ALICE);
+  alice.provider.disconnect();
+  for (let n = 0; n < 60; n++) alice.text.insert(0, `${n} ${"x".repeat(999_990)}\n`);
+  const said: string[] = [];
+  alice.provider.addEventListener("error", () => said.push(alice.provider.error!.message));
+  alice.provider.connect();
+  await alice.provider.saved();
+  assertEquals(said, []);
+  assertEquals((await freshText(town)).length, alice.text.length);
+});
+
+Deno.test("J18: over 1 Mbit/s, six times what a message may have is saved at the first attempt", async () => {
+  await using town = await startTown({ MAX_MESSAGE: "256KiB" });
+  using cable = new Cable(town.port, { bytesPerSecond: 125_000 });
+  using alice = town.open(ALICE, { endpoint: `http://localhost:${cable.port}` });
+  alice.provider.disconnect();
+  alice.text.insert(0, "offline ".repeat(1_500_000 / 8));
+  const said: string[] = [];
+  alice.provider.addEventListener("error", () => said.push(alice.provider.error!.message));
+  alice.provider.connect();
+  await alice.provider.saved();
+  assertEquals(said, []);
+  assertEquals((await freshText(town)).length, alice.text.length);
+});
