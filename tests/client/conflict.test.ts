@@ -115,6 +115,7 @@ Deno.test("J24: closed with 4409, it looks what differs, sends its edit again un
       if (bytes[0] === 102) return queueMicrotask(() => socket.hear(...bytes));
       if (bytes[0] !== 0) return;
       if (bytes[1] === 0) {
+        if (world.sockets.length === 2) return; // it closes before it has answered
         return queueMicrotask(() => frame(1, Y.encodeStateAsUpdate(service, payload)));
       }
       const probe = new Y.Doc();
@@ -170,7 +171,7 @@ function lengthOf({ length }: Uint8Array): number[] {
   return length < 128 ? [length] : [length % 128 + 128, Math.floor(length / 128)];
 }
 
-Deno.test("J24: of two who write under one id at the same moment both are saved, by a real service's 4409", async () => {
+Deno.test("J24: of two who write under one id at the same moment both are saved by a real service", async () => {
   for (const [one, two] of [["; one", ", two is longer"], ["; one is longer", ", two"]] as const) {
     await using it = await startRealService();
     using alice = await new Window(it.endpoint, "notes", ALICE).online();
@@ -191,7 +192,8 @@ Deno.test("J24: of two who write under one id at the same moment both are saved,
     bob.provider.doc.getXmlFragment("xml").insert(0, [new Y.XmlElement("bob")]);
     release();
     await Promise.all([alice.provider.saved(), bob.provider.saved()]);
-    const shows = ({ provider }: Window) => JSON.stringify(seen(provider.doc));
+    const shows = ({ text, provider }: Window) =>
+      `${text} ${provider.doc.getMap("map").size} ${provider.doc.getXmlFragment("xml")}`;
     await until(() => shows(alice) === shows(bob));
     using carol = await new Window(it.endpoint, "notes", "did:web:carol.example").online();
     assertEquals(seen(carol.provider.doc), seen(alice.provider.doc));
