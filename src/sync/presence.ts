@@ -47,6 +47,9 @@ class Elsewhere implements Owner {
 /** A page has one for each document, and another after a clash of ids. A flood of them would be kept for long. */
 const MAX_CLIENTS = 32;
 
+/** What an entry takes on the wire beside its state. */
+const ENTRY_BYTES = 16;
+
 /** Of so many accounts that have left, other instances are told whose ids theirs were. */
 const MAX_TOLD_DEPARTED = 100;
 
@@ -99,14 +102,31 @@ export class Presence {
     return this.#depart(owner, () => true);
   }
 
-  /** What the peers are to be told, since this was last asked. */
-  takeNews(): EntryList<Owner | null> {
-    const news = this.#list(this.#news);
-    this.#news.clear();
+  /**
+   * What the peers are to be told, since this was last asked: about `maxBytes` of it, and one client at
+   * least. The rest comes next.
+   */
+  takeNews(maxBytes: number): EntryList<Owner | null> {
+    const taken: number[] = [];
+    let bytes = 0;
+    for (const clientId of this.#news) {
+      bytes += this.#clients.get(clientId)!.state.length + ENTRY_BYTES;
+      if (bytes > maxBytes && taken.length > 0) break;
+      taken.push(clientId);
+    }
+    for (const clientId of taken) this.#news.delete(clientId);
+    const news = this.#list(taken);
     for (const clientId of this.#departed.forget(this.clock.uptime())) {
-      if (this.#clients.get(clientId)?.owner === null) this.#clients.delete(clientId);
+      if (this.#clients.get(clientId)?.owner !== null) continue;
+      this.#clients.delete(clientId);
+      this.#news.delete(clientId);
     }
     return news;
+  }
+
+  /** The peers are still to be told something. */
+  get hasNews(): boolean {
+    return this.#news.size > 0;
   }
 
   /**

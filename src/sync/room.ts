@@ -187,7 +187,9 @@ export class Room {
 
   /** How many of its peers are behind, and how many messages wait. */
   get load(): { slowPeers: number; waiting: number } {
-    const slow = [...this.#members].filter(({ delivery }) => delivery.behind);
+    const slow = [...this.#members].filter(({ delivery, outbox }) =>
+      delivery.behind || outbox.isOwing
+    );
     return { slowPeers: slow.length, waiting: this.#arrivals.length };
   }
 
