@@ -118,13 +118,16 @@ export class Arrivals {
     for (const arrival of this.#queue) {
       if (this.#mustWait(arrival) || isOrdered(arrival) && held.has(arrival.member)) {
         left.push(arrival);
+      } else if (arrival.type === "update" && arrival.read === null) {
+        left.push(arrival);
+        held.add(arrival.member);
       } else if (arrival.type !== "update") {
         taken.push(arrival);
         release(arrival);
       } else if (!isAllowed(arrival)) {
         release(arrival);
       } else {
-        const isDue = arrival.read !== null && spent < weight;
+        const isDue = spent < weight;
         if (isDue) {
           spent += nextSlice(arrival, weight / 2);
           taken.push(arrival);

@@ -68,6 +68,19 @@ Deno.test("R19: nothing is held any more once it is committed, read or refused, 
   assert(seat.held < KiB, `${seat.held} bytes are held`);
 });
 
+Deno.test("R19: more large updates at once than are read in advance are all taken, in their order", async () => {
+  const { store, rooms } = world();
+  const { peer, seat, heard } = silent(rooms);
+  const letters = ["a", "b", "c"].map((letter) => letter.repeat(5 * KiB * KiB));
+  const doc = new Y.Doc();
+  doc.on("update", (update: Uint8Array) => peer.sendUpdate(update));
+  for (const text of letters) doc.getText("text").insert(doc.getText("text").length, text);
+  peer.probe(1);
+  while (seat.held > 0 && peer.closed === null) await settle();
+  assertEquals([peer.closed, heard.length], [null, 2]); // step 1, and the echo
+  assert(await storedText(store, "room") === letters.join(""));
+});
+
 Deno.test("R20: a peer that sends what builds on 1,001 unknown clients is closed; on 1,000, it is asked", async () => {
   const { store, rooms } = world();
   for (const count of [1_000, 1_001, 90_000]) {
