@@ -159,6 +159,7 @@ export function readConfig(
       eventLoopLag: data.MAX_EVENT_LOOP_LAG,
       memoryBytes: data.MAX_MEMORY ?? Math.floor(memory * MEMORY_SHARE),
       members: data.MAX_MEMBERS,
+      bans: data.MAX_BANS,
       roomsPerDid: data.MAX_ROOMS_PER_DID,
       pendingRooms: data.MAX_PENDING_ROOMS,
     },
@@ -330,6 +331,7 @@ const schema = z.object({
   MAX_EVENT_LOOP_LAG: duration.default(DEFAULT_LIMITS.eventLoopLag)
     .refine((ms) => ms >= 100 && ms <= 60_000, "must be from 100ms to 1m"),
   MAX_MEMBERS: limit("members"),
+  MAX_BANS: limit("bans"),
   MAX_ROOMS_PER_DID: limit("roomsPerDid"),
   MAX_PENDING_ROOMS: limit("pendingRooms"),
   TRUSTED_PROXIES: addresses.default([]),

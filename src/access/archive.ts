@@ -79,6 +79,11 @@ export const archivedAccess = z.object({
     ({ offeredTo, members }) => !offeredTo || members.some(({ did }) => did === offeredTo),
     "it is offered to somebody who is no member",
   )
+  .refine(({ banned }) => areDistinct(banned), "a DID is banned twice")
+  .refine(
+    ({ members, banned }) => areDistinct([...members.map(({ did }) => did), ...banned]),
+    "a member is banned",
+  )
   .refine(({ events, lastEvent }) => events.every(({ n }) => n <= lastEvent), "a later last event");
 
 /** All that is known of who may do what in a room, as a backup holds it. */
@@ -121,12 +126,13 @@ export class AccessArchive {
       throw new Error("the room's name does not give it to the owner that the backup names");
     }
     if (before.value !== null) await this.records.clear(room, before);
-    const { owner, offeredTo, visibility, createdAt, members, lastEvent } = access;
+    const { owner, offeredTo, visibility, createdAt, members, banned, lastEvent } = access;
     const record: RoomRecord = {
       id: crypto.randomUUID(),
       owner,
       visibility,
       members: members.length,
+      bans: banned.length,
       events: lastEvent,
       createdAt,
       ...offeredTo !== undefined && { offeredTo },
@@ -156,8 +162,11 @@ export class AccessArchive {
 
   async #collect(room: string, record: RoomRecord): Promise<ArchivedAccess> {
     const list = <T>(prefix: Deno.KvKey) => this.records.list<T & Incarnation>(record, prefix);
-    const members = await list<StoredMember>(memberKey(room));
-    const banned = await list(banKey(room));
+    const banned = (await list(banKey(room))).map(({ key }) => String(key.at(-1)));
+    const isBanned = new Set(banned);
+    const members = (await list<StoredMember>(memberKey(room)))
+      // Version 0.1 left the membership of those who were banned in the store.
+      .filter(({ key }) => !isBanned.has(String(key.at(-1))));
     const invites = await list<StoredInvite>(inviteKey(room));
     const events = await list<AccessEvent>(eventKey(room));
     const { value: removals } = await this.records.kv.get<StoredRemovals>(removalsKey(room));
@@ -170,7 +179,7 @@ export class AccessArchive {
         const { role, pending } = readMember(value);
         return { did: String(key.at(-1)), role, ...pending && { pending } };
       }),
-      banned: banned.map(({ key }) => String(key.at(-1))),
+      banned,
       invites: invites.map(({ key, value: { of: _, ...invite } }) => ({
         id: String(key.at(-1)),
         ...invite,
@@ -200,9 +209,8 @@ export class AccessArchive {
       ...events.map(({ n, ...event }) => ({ key: eventKey(room, n), value: { ...event, of } })),
       ...removals.length > 0 ? [{ key: removalsKey(room), value: since }] : [],
     ];
-    const out = new Set(banned);
     for (const { did, ...member } of members) {
-      sets.push(...await this.records.memberSets(record, room, did, member, out.has(did)));
+      sets.push(...await this.records.memberSets(record, room, did, member));
     }
     return sets;
   }

@@ -66,7 +66,7 @@ export class Invites {
   /**
    * Makes the caller a member. It costs no use where that gives nothing new.
    * @throws {Refusal} InvalidInvite: unknown, used up, expired or revoked, or older than the caller's
-   * removal; Forbidden: banned; TooManyMembers
+   * removal or unban; Forbidden: banned; TooManyMembers
    */
   async redeem(caller: string, room: string, secret: string): Promise<void> {
     const id = SHAPE.exec(secret)?.[1];
@@ -76,9 +76,9 @@ export class Invites {
       const { key, value: invite } = await this.records.kv.get<StoredInvite>(inviteKey(room, id));
       if (!belongs(record, invite) || invite.hash !== hashOf(secret)) throw invalid();
       if (invite.expiresAt <= this.clock.now()) throw invalid();
+      if (banned) throw forbidden();
       const isNothingNew = member?.role === "writer" || member?.role === invite.role;
       if (role === "owner" || isNothingNew) return null;
-      if (banned) throw forbidden();
       if (await this.#removals.refute(record, room, caller, invite)) throw invalid();
       const joins = { role: invite.role };
       const { sets, record: changed } = await withMember(
@@ -87,10 +87,7 @@ export class Invites {
         room,
         caller,
         joins,
-        {
-          member,
-          banned,
-        },
+        member,
       );
       const usesLeft = invite.usesLeft - 1;
       const value = usesLeft > 0 ? { ...invite, usesLeft } : undefined;

@@ -125,16 +125,16 @@ export class Members implements AccessPolicy {
 
   /**
    * Makes a DID a member, or changes its role. It has the role at once, and is pending until it comes
-   * in by itself. @throws {Refusal} Forbidden, TooManyMembers, IsOwner
+   * in by itself. @throws {Refusal} Forbidden, TooManyMembers, IsOwner, Banned
    */
   async putMember(caller: string, room: string, did: string, role: MemberRole): Promise<void> {
     await this.#change(caller, room, { what: "putMember", did, role }, async (record) => {
-      const before = await this.records.look(did, room);
-      const { member } = before;
+      const { member, banned } = await this.records.look(did, room);
+      if (banned) throw isBanned();
       if (member?.role === role) return null;
       const isPending = member === null || member.pending;
       const next = { role, ...isPending && { pending: true as const } };
-      const change = await withMember(this.records, record, room, did, next, before);
+      const change = await withMember(this.records, record, room, did, next, member);
       if (member?.role !== "writer") return change;
       return { ...change, sets: [...change.sets, ...await this.#removals.sets(record, room, did)] };
     });
@@ -146,11 +146,10 @@ export class Members implements AccessPolicy {
    */
   async removeMember(caller: string, room: string, did: string): Promise<void> {
     await this.#change(caller, room, { what: "removeMember", did }, async (record) => {
-      const { member, banned } = await this.records.look(did, room);
+      const { member } = await this.records.look(did, room);
       const ended = did === caller ? [] : await this.#removals.sets(record, room, did);
       if (member === null) return ended.length > 0 ? { record, sets: ended } : null;
-      const left = withoutOffer({ ...record, members: record.members - 1 }, did);
-      const sets = await this.records.memberSets(left, room, did, null, banned);
+      const { record: left, sets } = await this.#withoutMember(record, room, did, member);
       return { record: left, sets: [...sets, ...ended] };
     });
   }
@@ -166,27 +165,55 @@ export class Members implements AccessPolicy {
     );
   }
 
-  /** Keeps a DID out, whatever else would let it in. @throws {Refusal} Forbidden, IsOwner */
+  /**
+   * Keeps a DID out, whatever else would let it in, and ends its membership and an offer of the room
+   * to it. @throws {Refusal} Forbidden, IsOwner, TooManyBans
+   */
   async ban(caller: string, room: string, did: string): Promise<void> {
-    await this.#setBan(caller, room, did, true);
+    await this.#change(caller, room, { what: "ban", did }, async (record) => {
+      const { banned, member } = await this.records.look(did, room);
+      if (banned) return null;
+      const most = this.records.limits.bans;
+      const bans = await this.#countBans(record, room) + 1;
+      if (bans > most) {
+        throw new Refusal("TooManyBans", 400, `A room has at most ${most} bans.`, {
+          limit: "bans",
+        });
+      }
+      const { record: left, sets } = await this.#withoutMember(record, room, did, member);
+      const ban = { key: banKey(room, did), value: { of: record.id } };
+      return { record: { ...left, bans }, sets: [ban, ...sets] };
+    });
   }
 
-  /** Lifts a ban. @throws {Refusal} Forbidden */
+  /**
+   * Lifts a ban. It gives nothing back: no invite that is there does anything for the DID.
+   * @throws {Refusal} Forbidden
+   */
   async unban(caller: string, room: string, did: string): Promise<void> {
-    await this.#setBan(caller, room, did, false);
+    await this.#change(caller, room, { what: "unban", did }, async (record) => {
+      const { banned, member } = await this.records.look(did, room);
+      if (!banned) return null;
+      const bans = await this.#countBans(record, room) - 1;
+      // Version 0.1 left the membership of those who were banned in the store.
+      const { record: left, sets } = await this.#withoutMember(record, room, did, member);
+      const ended = await this.#removals.sets(record, room, did);
+      return { record: { ...left, bans }, sets: [remove(banKey(room, did)), ...sets, ...ended] };
+    });
   }
 
   /**
    * Offers a room to a member, who owns it once it accepts. Another offer takes the place of the one
    * before. A room whose name says whose it is stays that DID's.
-   * @throws {Refusal} Forbidden, IsOwner, NotAMember, OwnedByName
+   * @throws {Refusal} Forbidden, IsOwner, NotAMember, OwnedByName, Banned
    */
   async transfer(caller: string, room: string, did: string): Promise<void> {
     await this.#change(caller, room, { what: "transfer", did }, async (record) => {
       if (ownerByName(room) !== null) {
         throw new Refusal("OwnedByName", 400, "The room's name says whose it is.");
       }
-      const { member } = await this.records.look(did, room);
+      const { member, banned } = await this.records.look(did, room);
+      if (banned) throw isBanned();
       if (member === null) {
         throw new Refusal("NotAMember", 400, "A room can be handed over to a member only.");
       }
@@ -196,8 +223,7 @@ export class Members implements AccessPolicy {
         record: offered,
         sets: [
           ...await this.#withdrawn(record, room),
-          remove(banKey(room, did)),
-          ...await this.records.memberSets(offered, room, did, rightsOf(member), false),
+          ...await this.records.memberSets(offered, room, did, rightsOf(member)),
         ],
       };
     });
@@ -220,8 +246,8 @@ export class Members implements AccessPolicy {
         return {
           record: accepted,
           sets: [
-            ...await this.records.memberSets(accepted, room, caller, null, false),
-            ...await this.records.memberSets(accepted, room, owner, { role: "writer" }, false),
+            ...await this.records.memberSets(accepted, room, caller, null),
+            ...await this.records.memberSets(accepted, room, owner, { role: "writer" }),
           ],
         };
       },
@@ -250,29 +276,29 @@ export class Members implements AccessPolicy {
   async #withdrawn(record: RoomRecord, room: string): Promise<Change["sets"]> {
     const { offeredTo } = record;
     if (offeredTo === undefined) return [];
-    const { member, banned } = await this.records.look(offeredTo, room);
+    const { member } = await this.records.look(offeredTo, room);
     return await this.records.memberSets(
       withoutOffer(record, offeredTo),
       room,
       offeredTo,
       member && rightsOf(member),
-      banned,
     );
   }
 
-  async #setBan(caller: string, room: string, did: string, banned: boolean): Promise<void> {
-    const deed: Deed = { what: banned ? "ban" : "unban", did };
-    await this.#change(caller, room, deed, async (record) => {
-      const { banned: before, member } = await this.records.look(did, room);
-      if (before === banned) return null;
-      const next = banned ? withoutOffer(record, did) : record;
-      const ban = { key: banKey(room, did), value: banned ? { of: record.id } : undefined };
-      const rights = member && rightsOf(member);
-      return {
-        record: next,
-        sets: [ban, ...await this.records.memberSets(next, room, did, rights, banned)],
-      };
-    });
+  /** What is to be committed for a DID to be no member, and for an offer of the room to it to end. */
+  async #withoutMember(
+    record: RoomRecord,
+    room: string,
+    did: string,
+    member: StoredMember | null,
+  ): Promise<Change> {
+    const members = record.members - (member === null ? 0 : 1);
+    const left = withoutOffer({ ...record, members }, did);
+    return { record: left, sets: await this.records.memberSets(left, room, did, null) };
+  }
+
+  async #countBans(record: RoomRecord, room: string): Promise<number> {
+    return record.bans ?? (await this.records.list(record, banKey(room))).length;
   }
 
   #mayCreate(did: string, room: string): boolean {
@@ -304,7 +330,7 @@ export async function withMember(
   room: string,
   did: string,
   next: Pick<StoredMember, "role" | "pending">,
-  { member, banned }: Pick<Look, "member" | "banned">,
+  member: StoredMember | null,
 ): Promise<Change> {
   const most = records.limits.members;
   const members = record.members + (member === null ? 1 : 0);
@@ -314,7 +340,7 @@ export async function withMember(
     });
   }
   const changed = { ...record, members };
-  return { record: changed, sets: await records.memberSets(changed, room, did, next, banned) };
+  return { record: changed, sets: await records.memberSets(changed, room, did, next) };
 }
 
 function rightsOf({ role, pending }: StoredMember): Pick<StoredMember, "role" | "pending"> {
@@ -331,6 +357,10 @@ const remove = (key: Deno.KvKey) => ({ key, value: undefined });
 
 function isOwner(): Refusal {
   return new Refusal("IsOwner", 400, "This is the owner, who has every right and keeps it.");
+}
+
+function isBanned(): Refusal {
+  return new Refusal("Banned", 400, "This account is banned from the room. Unban it first.");
 }
 
 function notOffered(): Refusal {

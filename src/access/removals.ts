@@ -6,20 +6,21 @@ const MAX_BYTES = 48 * 1024;
 /** What a number and KV's framing weigh beside a DID. */
 const ENTRY_BYTES = 20;
 
-/** What is stored of a room: who was removed or demoted, and the number of that event. Ascending. */
+/** What is stored of a room: who was removed, demoted or unbanned, and the number of that event. Ascending. */
 export interface StoredRemovals extends Incarnation {
   since: Map<string, number>;
 }
 
 /**
  * Whom the invites of a room do nothing for any more. Removing or demoting somebody ends what the
- * invites that are there can do for them; later invites, and `putMember`, are a new decision. Order is
- * that of the room's events: no clock has a part in it.
+ * invites that are there can do for them; later invites, and `putMember`, are a new decision. While
+ * somebody is banned no invite does anything for them, so a ban is entered when it is lifted. The
+ * order is that of the room's events and needs no clock.
  */
 export class Removals {
   constructor(private readonly records: RoomRecords) {}
 
-  /** Whether the invite was made before its holder was removed or demoted. */
+  /** Whether the invite was made before its holder was removed, demoted or unbanned. */
   async refute(
     record: RoomRecord,
     room: string,
@@ -31,7 +32,7 @@ export class Removals {
   }
 
   /**
-   * What is to be committed with the event that removes or demotes somebody; nothing where no invite
+   * What is to be committed with the event that removes, demotes or unbans somebody; nothing where no invite
    * could bring them back. What is about invites that are gone is forgotten. Of more removals than can be remembered, the oldest are forgotten together with the invites that they are about.
    */
   async sets(record: RoomRecord, room: string, did: string): Promise<Change["sets"]> {

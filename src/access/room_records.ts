@@ -34,6 +34,8 @@ export interface RoomRecord extends DeletableRecord {
   id?: string;
   visibility: Visibility;
   members: number;
+  /** Absent until the first ban or unban in rooms that were made before bans were counted. */
+  bans?: number;
   /** How many events there have been. */
   events: number;
   /** In ms since the Unix epoch. */
@@ -95,7 +97,7 @@ export interface AccessEvent {
 export type Deed = Omit<AccessEvent, "by" | "at">;
 
 /** How much there may be of each. */
-export type RoomLimits = Pick<Limits, "members" | "roomsPerDid" | "pendingRooms">;
+export type RoomLimits = Pick<Limits, "members" | "bans" | "roomsPerDid" | "pendingRooms">;
 
 /** What is to be written: the room's record, and what goes with it. */
 export interface Change {
@@ -261,14 +263,11 @@ export class RoomRecords {
     room: string,
     did: string,
     member: Pick<StoredMember, "role" | "pending"> | null,
-    banned: boolean,
   ): Promise<Change["sets"]> {
     const value = member === null ? null : { ...member, of: record.id };
-    // It is not told of a room that it may not enter.
-    const listed = banned ? null : value;
     return [
       { key: memberKey(room, did), value: value ?? undefined },
-      ...await this.lists.sets(record, room, did, listed, this.clock.now()),
+      ...await this.lists.sets(record, room, did, value, this.clock.now()),
     ];
   }
 
@@ -283,7 +282,7 @@ export class RoomRecords {
       subject: subjectOf(room),
       what: "log",
       checks: [{ key: recordKey(room), versionstamp }],
-      sets: await this.memberSets(record!, room, did, { role }, false),
+      sets: await this.memberSets(record!, room, did, { role }),
       bytes: 1_024,
     });
     return stamp !== null;
@@ -349,7 +348,7 @@ export class RoomRecords {
 
   #new(owner: string): RoomRecord {
     const [id, createdAt] = [crypto.randomUUID(), this.clock.now()];
-    return { id, owner, visibility: "private", members: 0, events: 0, createdAt };
+    return { id, owner, visibility: "private", members: 0, bans: 0, events: 0, createdAt };
   }
 
   /** Whether it was committed: if not, somebody else was there first. */

@@ -11,7 +11,7 @@ import type { Place } from "./backup.ts";
 /** Rooms in a KV store, for whoever runs the service: what was granted once counts against no quota. */
 export function placeOn(kv: Deno.Kv): Place {
   const store = new KvRoomStore(kv);
-  const limits = { ...DEFAULT_LIMITS, members: Infinity, roomsPerDid: Infinity };
+  const limits = { ...DEFAULT_LIMITS, members: Infinity, bans: Infinity, roomsPerDid: Infinity };
   return { store, access: new AccessArchive(new RoomRecords(kv, store, systemClock, limits)) };
 }
 

@@ -97,7 +97,7 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
       description:
         "Makes a DID a writer or a reader of a room. It joins with its first ticket. For its owner.",
       input: { room, member, role: memberRole },
-      errors: ["IsOwner", "TooManyMembers"],
+      errors: ["IsOwner", "TooManyMembers", "Banned"],
     }),
     procedure(`${prefix}.removeMember`, {
       description:
@@ -110,19 +110,20 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
       input: { room, visibility },
     }),
     procedure(`${prefix}.ban`, {
-      description: "Keeps a DID out of a room, whatever else would let it in. For its owner.",
+      description:
+        "Keeps a DID out of a room, whatever else would let it in, and ends its membership. For its owner.",
       input: { room, member },
-      errors: ["IsOwner"],
+      errors: ["IsOwner", "TooManyBans"],
     }),
     procedure(`${prefix}.unban`, {
-      description: "Lifts a ban. For the owner of the room.",
+      description: "Lifts a ban. It gives no membership back, and older invites do nothing. For the owner.",
       input: { room, member },
     }),
     procedure(`${prefix}.transferRoom`, {
       description:
         "Offers a room to a member, who owns it by acceptTransfer. Not where the name says whose it is.",
       input: { room, member },
-      errors: ["IsOwner", "NotAMember", "OwnedByName"],
+      errors: ["IsOwner", "NotAMember", "OwnedByName", "Banned"],
     }),
     procedure(`${prefix}.acceptTransfer`, {
       description: "Makes you the owner of a room that you were offered, and its owner a writer.",

@@ -51,8 +51,9 @@ export interface Limits {
   memoryBytes: number;
   /** Milliseconds by which the event loop may be late, before new work is refused. */
   eventLoopLag: number;
-  /** Members of a room, and rooms that a DID owns; with `members`, in the store. */
+  /** Members and bans of a room, and rooms that a DID owns; with `members`, in the store. */
   members: number;
+  bans: number;
   roomsPerDid: number;
   /** Rooms that others have offered a DID, and that are listed for it. */
   pendingRooms: number;
@@ -119,6 +120,8 @@ export const DEFAULT_LIMITS: Limits = {
   eventLoopLag: 1_000,
   // Its owner reads them as one list; a community larger than this is public.
   members: 1_000,
+  // Its owner reads them as one list, too; a room that bans more people should be private.
+  bans: 1_000,
   // A large community with a room for every thread; a loop that makes rooms ends somewhere.
   roomsPerDid: 10_000,
   // A page of a list. What is listed no more is still open to whom it was offered.

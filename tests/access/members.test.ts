@@ -6,6 +6,8 @@ import { KvRoomStore } from "../../src/store/kv/kv_room_store.ts";
 import { until } from "../until.ts";
 import { membersWorld } from "./members_world.ts";
 
+type World = Awaited<ReturnType<typeof membersWorld>>;
+
 const [ALICE, BOB, CAROL] = ["did:plc:alice", "did:plc:bob", "did:plc:carol"];
 
 async function refused(what: Promise<unknown>, name: string): Promise<void> {
@@ -175,8 +177,6 @@ Deno.test("M7: each DID's rooms are listed, page by page, without those that it 
   ]);
   await it.members.ban(BOB!, "bob's", ALICE!);
   assertEquals((await it.members.list(ALICE!, 1)).items, [{ room: "room 0", role: "owner" }]);
-  await it.members.unban(BOB!, "bob's", ALICE!);
-  assertEquals((await it.members.list(ALICE!, 1)).items, [{ room: "bob's", role: "reader" }]);
 });
 
 Deno.test("M8: a change is heard on every instance, and two at the same time are both made", async () => {
@@ -248,13 +248,12 @@ Deno.test("M11: a room is handed over to a member, unless its name says whose it
   await refused(it.members.transfer(ALICE!, "notes", BOB!), "NotAMember");
   await it.members.putMember(ALICE!, "notes", BOB!, "reader");
   await refused(it.members.transfer(BOB!, "notes", BOB!), "Forbidden");
-  await it.members.ban(ALICE!, "notes", BOB!);
   await it.members.transfer(ALICE!, "notes", BOB!);
   await it.members.acceptTransfer(BOB!, "notes");
   const roles = [ALICE, BOB].map((did) => it.members.roleOf(did!, "notes"));
   assertEquals(await Promise.all(roles), ["writer", "owner"]);
-  const { members, banned } = await it.members.get(BOB!, "notes");
-  assertEquals([members, banned], [[{ did: ALICE!, role: "writer" }], []]);
+  const { members } = await it.members.get(BOB!, "notes");
+  assertEquals(members, [{ did: ALICE!, role: "writer" }]);
   assertEquals((await it.members.list(ALICE!, 10)).items, [{ room: "notes", role: "writer" }]);
   assertEquals((await it.members.list(BOB!, 10)).items, [{ room: "notes", role: "owner" }]);
 
@@ -379,6 +378,8 @@ Deno.test("M18: who is made a member has the role at once, and joins by coming i
   await it.members.ban(ALICE!, "notes", BOB!);
   assertEquals([await it.members.admit(BOB!, "notes"), await listed(BOB!)], [null, [bobs]]);
   await it.members.unban(ALICE!, "notes", BOB!);
+  assertEquals([await it.members.admit(BOB!, "notes"), await listed(BOB!)], [null, [bobs]]);
+  await it.members.putMember(ALICE!, "notes", BOB!, "reader");
   assertEquals(await listed(BOB!), [bobs, { ...offer, role: "reader" }]);
   assertEquals(await it.members.admit(BOB!, "notes"), "reader");
   assertEquals(await members(), [{ did: BOB!, role: "reader" }]);
@@ -574,4 +575,83 @@ Deno.test("M21: what is remembered of removals is bounded, and what is forgotten
   const fresh = await it.invites.create(ALICE!, "notes", terms);
   assertEquals((await it.kv.get(["access", "notes", "removals"])).value, null);
   await it.invites.redeem(removed[0]!, "notes", fresh.secret);
+});
+
+Deno.test("M22: who was banned and unbanned, whatever they were, has nothing that they were not given again", async () => {
+  const invited = (it: World, did: string, secret: string) =>
+    it.invites.redeem(did, "notes", secret);
+  const ways: Record<string, (it: World, secret: string) => Promise<unknown>> = {
+    "a visitor": () => Promise.resolve(),
+    "a member by an invite": (it, secret) => invited(it, BOB!, secret),
+    "a pending member": (it) => it.members.putMember(ALICE!, "notes", BOB!, "writer"),
+    "a member who has come in": async (it) => {
+      await it.members.putMember(ALICE!, "notes", BOB!, "writer");
+      await it.members.admit(BOB!, "notes");
+    },
+    "a member to whom the room is offered": async (it, secret) => {
+      await invited(it, BOB!, secret);
+      await it.members.transfer(ALICE!, "notes", BOB!);
+    },
+    "a member of a room of version 0.1, which left its membership in the store": async (it) => {
+      await it.members.ban(ALICE!, "notes", BOB!);
+      const { value } = await it.kv.get<{ id: string; members: number }>(["access", "notes"]);
+      const { bans: _, ...record } = { ...value!, bans: 1, members: value!.members + 1 };
+      await it.kv.set(["access", "notes"], record);
+      await it.kv.set(["access", "notes", "member", BOB!], { role: "writer", of: value!.id });
+    },
+  };
+  for (const [what, make] of Object.entries(ways)) {
+    await using it = await membersWorld({ limits: { members: 2 } });
+    await it.members.admit(ALICE!, "notes");
+    const terms = { role: "writer" as const, expiresAt: Infinity, usesLeft: 100 };
+    const before = await it.invites.create(ALICE!, "notes", terms);
+    await make(it, before.secret);
+    const bob = async () => [
+      await it.members.admit(BOB!, "notes"),
+      (await it.members.list(BOB!, 9)).items,
+    ];
+    await it.members.ban(ALICE!, "notes", BOB!);
+    assertEquals(await bob(), [null, []], what);
+    const during = await it.invites.create(ALICE!, "notes", terms);
+    for (const { secret } of [before, during]) {
+      await refused(invited(it, BOB!, secret), "Forbidden");
+    }
+    await refused(it.members.putMember(ALICE!, "notes", BOB!, "reader"), "Banned");
+    await refused(it.members.transfer(ALICE!, "notes", BOB!), "Banned");
+    await refused(it.members.acceptTransfer(BOB!, "notes"), "Forbidden");
+
+    await it.members.unban(ALICE!, "notes", BOB!);
+    assertEquals(await bob(), [null, []], what);
+    for (const { secret } of [before, during]) {
+      await refused(invited(it, BOB!, secret), "InvalidInvite");
+    }
+    const { members, banned, offeredTo } = await it.members.get(ALICE!, "notes");
+    assertEquals([members, banned, offeredTo], [[], [], undefined], what);
+    await invited(it, CAROL!, before.secret); // it is good for others
+    const after = await it.invites.create(ALICE!, "notes", terms);
+    await invited(it, BOB!, after.secret); // and there is room for two members
+    await refused(it.members.acceptTransfer(BOB!, "notes"), "NotOffered");
+    assertEquals(await it.members.roleOf(BOB!, "notes"), "writer", what);
+  }
+});
+
+Deno.test("M23: a room has so many bans at most, also when they come at once, and those of earlier versions count", async () => {
+  await using it = await membersWorld({ limits: { bans: 20 } });
+  const there = (await it.another()).members;
+  await it.members.admit(ALICE!, "notes");
+  const ban = (n: number, members = it.members) => members.ban(ALICE!, "notes", `did:plc:n${n}`);
+  for (let n = 0; n < 10; n++) await ban(n);
+  const { value } = await it.kv.get<{ bans?: number }>(["access", "notes"]);
+  const { bans, ...uncounted } = value!;
+  assertEquals(bans, 10);
+  await it.kv.set(["access", "notes"], uncounted); // as it was stored before bans were counted
+  const racers = Array.from({ length: 10 }, (_, n) => ban(10 + n, n % 2 ? it.members : there));
+  await Promise.all(racers);
+  await refused(ban(20), "TooManyBans");
+  await ban(19); // is banned already
+  await it.members.unban(ALICE!, "notes", "did:plc:n0");
+  await it.members.unban(ALICE!, "notes", "did:plc:n0");
+  await ban(20);
+  await refused(ban(21), "TooManyBans");
+  assertEquals((await it.members.get(ALICE!, "notes")).banned!.length, 20);
 });

@@ -21,7 +21,7 @@ export async function membersWorld(
       store,
       clock,
       creation,
-      limits: { members: 1_000, roomsPerDid: 10_000, pendingRooms: 100, ...limits },
+      limits: { members: 1_000, bans: 1_000, roomsPerDid: 10_000, pendingRooms: 100, ...limits },
     });
   };
   const admin = await another();

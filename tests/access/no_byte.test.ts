@@ -113,7 +113,7 @@ async function start(kv: Deno.Kv, clock: FakeClock): Promise<Instance> {
     kv,
     store,
     clock,
-    limits: { members: 10, roomsPerDid: 10, pendingRooms: 10 },
+    limits: { members: 10, bans: 10, roomsPerDid: 10, pendingRooms: 10 },
   });
   return {
     store,
@@ -152,7 +152,7 @@ async function judge(kv: Deno.Kv): Promise<string[]> {
     while (events.length > 0 && events[0]!.versionstamp < entry.versionstamp) {
       const { what, did, role, visibility: shown } = events.shift()!.value;
       if (what === "putMember") members.set(did!, role!);
-      if (what === "removeMember") members.delete(did!);
+      if (what === "removeMember" || what === "ban") members.delete(did!);
       if (what === "ban") banned.add(did!);
       if (what === "unban") banned.delete(did!);
       if (what === "setVisibility") visibility = shown!;

@@ -64,6 +64,12 @@ Deno.test("HP16: an invite gives nothing to whom the owner has removed, demoted 
   assertEquals(roles, ["Forbidden", "reader", "Forbidden"]);
   await change("putMember", BOB, { role: "writer" });
   assertEquals(await roleOf(target, BOB, ROOM), "writer", "the owner can add them again by name");
+  await change("ban", BOB);
+  for (const did of [BOB, DAVE]) {
+    await change("unban", did);
+    await redeem(did);
+    assertEquals(await roleOf(target, did, ROOM), "Forbidden", "an unban gives nothing back");
+  }
 });
 
 Deno.test("HP17: rooms that others give somebody fill neither their quota nor their list", async () => {
