@@ -9,6 +9,7 @@ import {
   recordKey,
   removalsKey,
 } from "../store/kv/access_layout.ts";
+import { keyBytes, MAX_SET_KEY_BYTES } from "../store/kv/key_bytes.ts";
 import type { StoredRemovals } from "./removals.ts";
 import { ownerByName } from "./room_access.ts";
 import {
@@ -24,7 +25,7 @@ import {
 /** A read starts over so often because the room's access was changed meanwhile. */
 const MAX_READS = 10;
 
-/** KV takes 1,000 mutations and 800 KiB in one commit; an entry has 1.5 KiB at most. */
+/** KV takes 1,000 mutations and 800 KiB in one commit; a value has 0.5 KiB, and one of them 48 KiB. */
 const SETS_PER_COMMIT = 200;
 
 const did = z.string().max(512).regex(/^did:[a-z]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]$/);
@@ -138,9 +139,13 @@ export class AccessArchive {
       ...offeredTo !== undefined && { offeredTo },
     };
     const sets = await this.#sets(room, record, access);
-    for (let first = 0; first < sets.length; first += SETS_PER_COMMIT) {
+    for (let next = 0; next < sets.length;) {
       const commit = this.records.kv.atomic();
-      for (const { key, value } of sets.slice(first, first + SETS_PER_COMMIT)) {
+      const end = Math.min(sets.length, next + SETS_PER_COMMIT);
+      for (let bytes = 0; next < end; next++) {
+        const { key, value } = sets[next]!;
+        bytes += keyBytes(key);
+        if (bytes > MAX_SET_KEY_BYTES) break;
         if (value === undefined) commit.delete(key);
         else commit.set(key, value);
       }

@@ -116,7 +116,8 @@ export function accessLexicons(prefix: NsidPrefix): LexiconDoc[] {
       errors: ["IsOwner", "TooManyBans"],
     }),
     procedure(`${prefix}.unban`, {
-      description: "Lifts a ban. It gives no membership back, and older invites do nothing. For the owner.",
+      description:
+        "Lifts a ban. It gives no membership back, and older invites do nothing. For the owner.",
       input: { room, member },
     }),
     procedure(`${prefix}.transferRoom`, {

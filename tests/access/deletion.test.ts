@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { assertEquals, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
+import { placeOn } from "../../src/cli/place.ts";
 import { RoomAdmin } from "../../src/access/room_admin.ts";
 import { Refusal } from "../../src/refusal.ts";
 import { PremiseError, RoomDeletedError } from "../../src/store/room_store.ts";
@@ -227,4 +228,32 @@ Deno.test("M17: a room as version 0.1 stored it keeps its owner, members, bans, 
   await it.admin.delete(ALICE, ROOM);
   const keys = await Array.fromAsync(it.kv.list({ prefix: [] }), ({ key }) => key.join(" "));
   assertEquals(keys.filter((key) => key.includes(ROOM) || key.startsWith("rooms owned")), []);
+});
+
+Deno.test("M24: a room with the longest name and the longest DIDs can be deleted, exported and imported", async () => {
+  await using from = await membersWorld();
+  await using to = await membersWorld();
+  const room = "r".repeat(512);
+  const did = (kind: string, n: number) => `did:web:${kind}${String(n).padStart(503, "x")}`;
+  const all = Array.from({ length: 1_000 }, (_, n) => n);
+  await from.members.admit(ALICE, room);
+  const place = placeOn(from.kv);
+  const access = (await place.access.read(room))!;
+  const large = {
+    ...access,
+    members: all.map((n) => ({ did: did("m", n), role: "reader" as const })),
+    banned: all.map((n) => did("b", n)),
+    events: all.map((n) => ({ by: ALICE, what: "ban", at: 0, did: did("b", n), n: n + 1 })),
+    lastEvent: 1_000,
+  };
+  await place.access.write(room, large, await place.access.record(room));
+  const { access: there } = placeOn(to.kv);
+  await there.write(room, (await place.access.read(room))!, await there.record(room));
+  assertEquals(await there.read(room), await place.access.read(room));
+  await there.write(room, access, await there.record(room)); // clears what was there
+  for (const { admin, kv } of [from, to]) {
+    await admin.delete(ALICE, room);
+    const keys = await Array.fromAsync(kv.list({ prefix: [] }), ({ key }) => key);
+    assertEquals(keys.filter((key) => key.includes(room)), []);
+  }
 });

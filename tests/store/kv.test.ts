@@ -104,6 +104,27 @@ Deno.test("S11: a group commits together, and a member whose check fails harms n
   assert(commits < 250, "no two of them shared a commit");
 });
 
+Deno.test("M24: changes with the longest keys, all at once, fail no commit, whether they set or delete", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const commits = new GroupCommit(kv);
+  const change = (n: number, keys: number, value: unknown, bytes: number) =>
+    commits.commit({
+      subject: `room ${n}`,
+      checks: [],
+      sets: [
+        ...Array.from(
+          { length: keys },
+          (_, m) => ({ key: [`${n} ${m} `.padEnd(2_000, "k")], value }),
+        ),
+        { key: ["short", n], value: new Uint8Array(bytes) },
+      ],
+      bytes,
+    });
+  const sets = Array.from({ length: 100 }, (_, n) => change(n, n % 2, "value", 10));
+  const deletes = Array.from({ length: 100 }, (_, n) => change(n, 8, undefined, 20_000));
+  assertEquals((await Promise.all([...sets, ...deletes])).includes(null), false);
+});
+
 Deno.test("S11: of many that want the same key, all at once, one gets it", async () => {
   using kv = await Deno.openKv(":memory:");
   const committer = new GroupCommit(kv);

@@ -1,3 +1,5 @@
+import { keyBytes, MAX_SET_KEY_BYTES } from "./key_bytes.ts";
+
 /** What its owner wants committed: all of it, and only if its checks hold. */
 export interface Member {
   /**
@@ -22,7 +24,7 @@ const MAX_CHECKS = 100;
 const SAFE_CHECKS = 10;
 /** A member without a check counts as one with one: a hundred are enough to share a sync of the disk. */
 const MIN_CHECKS = 1;
-/** KV allows 819,200 bytes of mutations in one atomic. The rest is for keys and framing. */
+/** KV allows 819,200 bytes in one atomic. Keys that are set count twice; the rest is for those and framing. */
 const MAX_BYTES = 700_000;
 
 export interface GroupCommitOptions<M extends Member> {
@@ -95,19 +97,21 @@ export class GroupCommit<M extends Member = Member> {
     const subjects = new Set<string>();
     const group: Waiting<M>[] = [];
     const left: Waiting<M>[] = [];
-    let [checks, bytes] = [0, 0];
+    let [checks, bytes, setKeys] = [0, 0, 0];
     for (const waiting of this.#waiting) {
       const { member } = waiting;
       const isTaken = subjects.has(member.subject) ||
         member.alsoAbout?.some((each) => subjects.has(each));
       const checksWith = checks + Math.max(member.checks.length, MIN_CHECKS);
-      const bytesWith = bytes + member.bytes;
-      const isTooMuch = checksWith > this.#maxChecks || bytesWith > MAX_BYTES;
+      const bytesWith = bytes + member.bytes + sizeOf([...member.checks, ...member.sets]);
+      const setKeysWith = setKeys + sizeOf(member.sets.filter(({ value }) => value !== undefined));
+      const isTooMuch = checksWith > this.#maxChecks || bytesWith > MAX_BYTES ||
+        setKeysWith > MAX_SET_KEY_BYTES;
       if (group.length > 0 && (isTooMuch || isTaken)) {
         left.push(waiting);
       } else {
         group.push(waiting);
-        [checks, bytes] = [checksWith, bytesWith];
+        [checks, bytes, setKeys] = [checksWith, bytesWith, setKeysWith];
       }
       // Who is left behind is not overtaken by the next about the same.
       subjects.add(member.subject);
@@ -138,6 +142,11 @@ export class GroupCommit<M extends Member = Member> {
       } else for (const waiting of group) waiting.reject(error);
     }
   }
+}
+
+/** Of keys: those of a hundred changes in rooms with long names are more than one atomic takes. */
+function sizeOf(of: { key: Deno.KvKey }[]): number {
+  return of.reduce((sum, { key }) => sum + keyBytes(key), 0);
 }
 
 function checksOf(group: Waiting<Member>[]): number {
