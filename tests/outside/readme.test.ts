@@ -63,3 +63,38 @@ Deno.test("O9: the README's program says in one line what is wrong, and ends: no
     });
   }
 });
+
+Deno.test("M10: the README's commands share a room with two people, take them out, and make a link that works", async () => {
+  await Deno.writeTextFile(`${cwd}/.dev-token`, "a-token-of-mine");
+  await using server = await ServerProcess.start({
+    KV_PATH: ":memory:",
+    UNSAFE_DEV_TOKEN: "a-token-of-mine",
+    ACCESS_POLICY: "", // as it is by default
+  });
+  const run = async (did: string, commands: string) => {
+    const answers = await output(
+      "sh",
+      "-c",
+      `${share.slice(0, share.indexOf("sync putMember"))}${commands}`
+        .replaceAll("http://localhost:8000", server.url)
+        .replace('\\"did\\": \\"did:web:alice.example\\"', `\\"did\\": \\"${did}\\"`),
+    );
+    return JSON.parse(`[${answers.replaceAll("}{", "},{")}]`);
+  };
+  const [alice, bob, carol] = ["alice", "bob", "carol"].map((name) => `did:web:${name}.example`);
+  const share = block("sh", "**Share with a person.**");
+  const role = async (did: string) => {
+    const [{ role, error }] = await run(did, `sync getTicket '"more": 1'`);
+    return role ?? error;
+  };
+  assertEquals(await run(alice!, share.slice(share.indexOf("sync putMember"))), [{}, {}]);
+  assertEquals([await role(bob!), await role(carol!)], ["writer", "reader"]);
+  assertEquals(await run(alice!, block("sh", "**Change your mind.**")), [{}, {}, {}]);
+  assertEquals([await role(bob!), await role(carol!)], ["reader", "Forbidden"]);
+  const [{ secret, usesLeft, expiresAt }] = await run(alice!, block("sh", "**Share a link.**"));
+  assertEquals(usesLeft, 10);
+  assertEquals(Math.round((Date.parse(expiresAt) - Date.now()) / 3_600_000), 24);
+  const redeem = `sync redeemInvite '"secret": "${secret}"'`;
+  assertEquals((await run("did:web:dave.example", redeem))[0].role, "writer");
+  assertEquals((await run(carol!, redeem))[0].error, "Forbidden");
+});
