@@ -30,6 +30,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** How long the rest of a body is read that nobody wants, in ms, so that its sender can read the answer. */
 const DRAIN_MS = 2_000;
 
+const NO_PROXY =
+  "HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\nconnection: close\r\n\r\n";
+
 /** Sockets are looked after in so many groups, or all pings would be sent at once. */
 const GROUPS = 60;
 
@@ -53,13 +56,18 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     } as Parameters<typeof createServer>[0],
   );
 
-  server.on("request", async (request: IncomingMessage, response: ServerResponse) => {
-    const transport = { address: request.socket.remoteAddress ?? "unknown", upgrade: null };
-    await write(await service().handle(incoming(request), transport), request, response);
+  server.on("connection", (tcp: TcpSocket) => tcp.on("error", () => {})); // its close says so as well
+
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const tcp = request.socket; // which it forgets when it is over
+    guard(tcp, async () => {
+      const transport = { address: tcp.remoteAddress ?? "unknown", upgrade: null };
+      await write(await service().handle(incoming(request), transport), request, response);
+      if (!request.complete) destroyLater(tcp, () => request.complete);
+    });
   });
 
-  server.on("upgrade", async (request: IncomingMessage, tcp: TcpSocket, head: Buffer) => {
-    tcp.on("error", () => {}); // its close says so as well
+  server.on("upgrade", (request: IncomingMessage, tcp: TcpSocket, head: Buffer) => {
     const upgrade = (protocol?: string): Upgraded => {
       if (!tcp.readable || !tcp.writable) throw clientGone();
       tcp.write(switching(request.headers["sec-websocket-key"]!, protocol));
@@ -67,19 +75,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       pings.add(socket, tcp);
       return { socket, response: new Response(null, { status: 101 }) };
     };
-    const transport = { address: tcp.remoteAddress ?? "unknown", upgrade };
-    const response = await service().handle(incoming(request), transport);
-    if (response.status === 101) return;
-    await refuse(response, request, tcp);
+    guard(tcp, async () => {
+      const transport = { address: tcp.remoteAddress ?? "unknown", upgrade };
+      const answer = await service().handle(incoming(request), transport);
+      if (answer.status !== 101) await refuse(answer, request, tcp);
+    });
   });
 
   // A proxy is what would understand it.
   server.on("connect", (_: IncomingMessage, tcp: TcpSocket) => {
-    tcp.on("error", () => {});
-    tcp.end(
-      "HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD, POST\r\nconnection: close\r\n\r\n",
-    );
-    destroyLater(tcp);
+    guard(tcp, () => {
+      tcp.end(NO_PROXY);
+      destroyLater(tcp);
+    });
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -96,6 +104,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       await closed;
     },
   };
+}
+
+/**
+ * Does the work of one connection. What goes wrong may cost this connection, and no other: an error that
+ * nobody caught would end the process.
+ */
+async function guard(tcp: TcpSocket, work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    logger.error("a connection failed: {error}", { error });
+    tcp.destroy();
+  }
 }
 
 /** Sends pings to sockets that are silent, and ends those that do not answer. */
@@ -154,6 +175,7 @@ function switching(key: string, protocol: string | undefined): string {
 
 function incoming(request: IncomingMessage): IncomingRequest {
   const { method = "GET", rawHeaders, url = "/" } = request;
+  request.on("error", () => {}); // whoever reads the body is told
   const headers = new Headers();
   for (let n = 0; n + 1 < rawHeaders.length; n += 2) {
     headers.append(rawHeaders[n]!, rawHeaders[n + 1]!);
@@ -199,7 +221,6 @@ async function write(
     logger.warn("an answer broke off: {error}", { error });
     response.destroy(); // or it would look complete
   }
-  if (!request.complete) destroyLater(request.socket, () => request.complete);
 }
 
 /** Copies a body at the pace of its reader. One that is there as a whole is sent with its length. */

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { assertEquals } from "@std/assert";
 import { listen } from "../http/listen.ts";
-import { ALICE, BOB, GET_TICKET } from "../http/service.ts";
+import { ALICE, BOB, DEV_TOKEN, GET_TICKET } from "../http/service.ts";
 import { until } from "../until.ts";
 import {
   BINARY,
@@ -181,6 +181,21 @@ test("TR7: what is no WebSocket is answered as HTTP demands", async () => {
     ["\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", ["400"]],
   ];
   for (const [request, statuses] of cases) assertEquals(await ask(request), statuses, request);
+});
+
+test("TR7: a body that does not come is a 408, and its connection is over soon", async () => {
+  await using it = await listen();
+  using client = await RawClient.connect(it.port);
+  const head = [
+    `POST ${GET_TICKET} HTTP/1.1`,
+    ...["host: x", `authorization: Bearer ${DEV_TOKEN}`, "content-length: 100", "", "{"],
+  ];
+  await client.write(head.join("\r\n"));
+  const answer = client.readHead();
+  await until(() => (it.clock.advance(100), it.clock.uptime() > 6_000));
+  assertEquals((await answer).split("\r\n")[0], "HTTP/1.1 408 Request Timeout");
+  await client.readAll();
+  assertEquals(await it.knock("/sync/notes", await it.ticket("notes")), "101 authorization");
 });
 
 const connections = async ({ service }: Awaited<ReturnType<typeof listen>>) =>
