@@ -2,6 +2,7 @@ import { Refusal } from "../refusal.ts";
 import type { Premise } from "../store/room_store.ts";
 import type { AccessPolicy, Role } from "./policy.ts";
 import { Removals } from "./removals.ts";
+import { Turns } from "./turns.ts";
 import { invalidCursor, type ListedRoom, type Page } from "./room_lists.ts";
 import { type MemberRole, ownerByName, type Visibility } from "./room_access.ts";
 import {
@@ -39,6 +40,7 @@ export interface RoomView {
 /** Rooms with an owner, members and a visibility. */
 export class Members implements AccessPolicy {
   readonly #removals: Removals;
+  readonly #views = new Turns();
 
   constructor(
     private readonly records: RoomRecords,
@@ -78,8 +80,16 @@ export class Members implements AccessPolicy {
     return this.records.watch(room, onChange);
   }
 
-  /** What the caller may know of a room. @throws {Refusal} Forbidden */
-  async get(caller: string, room: string): Promise<{ role: Role } & Partial<RoomView>> {
+  /**
+   * What the caller may know of a room. The calls of one DID take turns: the members and bans of a large
+   * room are 2,000 entries, and some hundred reads of them at once keep everybody from the store.
+   * @throws {Refusal} Forbidden, TooBusy
+   */
+  get(caller: string, room: string): Promise<{ role: Role } & Partial<RoomView>> {
+    return this.#views.take(caller, () => this.#view(caller, room));
+  }
+
+  async #view(caller: string, room: string): Promise<{ role: Role } & Partial<RoomView>> {
     const { record, role } = await this.records.look(caller, room);
     if (role === null) throw forbidden();
     if (record === null) {

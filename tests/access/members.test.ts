@@ -655,3 +655,27 @@ Deno.test("M23: a room has so many bans at most, also when they come at once, an
   await refused(ban(21), "TooManyBans");
   assertEquals((await it.members.get(ALICE!, "notes")).banned!.length, 20);
 });
+
+Deno.test("M25: a hundred calls of getRoom by one DID take turns, more are told to come back, and others do not wait", async () => {
+  await using it = await membersWorld();
+  await it.members.admit(ALICE!, "notes");
+  await it.members.admit(BOB!, "bob's");
+  const reads: string[] = [];
+  const list = it.kv.list.bind(it.kv);
+  it.kv.list = <T>(selector: Deno.KvListSelector, options?: Deno.KvListOptions) => {
+    if ("prefix" in selector) {
+      reads.push(`${String(selector.prefix[1])} ${String(selector.prefix[2])}`);
+    }
+    return list<T>(selector, options);
+  };
+  const asked = Array.from({ length: 120 }, () => it.members.get(ALICE!, "notes"));
+  const other = it.members.get(BOB!, "bob's");
+  const ended = await Promise.allSettled(asked);
+  assertEquals((await other).role, "owner");
+  const failed = ended.filter((end) => end.status === "rejected");
+  assertEquals(failed.map(({ reason }) => reason.name), Array(20).fill("TooBusy"));
+  const hers = reads.filter((read) => read.startsWith("notes"));
+  assertEquals(hers, Array(100).fill(["notes member", "notes ban"]).flat());
+  assert(reads.indexOf("bob's ban") < 10, "somebody else's call waited");
+  await it.members.get(ALICE!, "notes");
+});
