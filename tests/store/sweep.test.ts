@@ -205,3 +205,18 @@ async function overtaken(doing: (store: RoomStore) => Promise<void>): Promise<vo
   }
   assert(halts > 2, `it was overtaken ${halts} times only`);
 }
+
+Deno.test("M15: a deleted room that cannot be swept does not keep a sweep from the others", async () => {
+  using kv = await Deno.openKv(":memory:");
+  for (const room of ["a", "b", "c"]) {
+    await kv.set(["unfinished", room, "room"], { what: "room", since: 0 });
+  }
+  const list = kv.list.bind(kv);
+  kv.list = <T>(selector: Deno.KvListSelector, options?: Deno.KvListOptions) => {
+    if ("prefix" in selector && selector.prefix[1] === "b") throw new Crash();
+    return list<T>(selector, options);
+  };
+  await assertRejects(() => sweep(kv, LATER), Crash);
+  const left = await Array.fromAsync(list({ prefix: ["unfinished"] }), ({ key }) => key[1]);
+  assertEquals(left, ["b"]);
+});

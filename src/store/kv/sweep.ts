@@ -15,15 +15,23 @@ const PERIOD = 10 * 60_000;
 /**
  * Finishes what crashes have left unfinished, and resolves with how much that was. `now` is in ms since
  * the Unix epoch. Whoever is alive after all, and slow, finds out by a check that fails, and starts again.
+ * What cannot be finished does not keep it from the rest.
+ * @throws what the first failed with, once the rest is done
  */
 export async function sweep(kv: Deno.Kv, now: number): Promise<number> {
   let finished = 0;
+  const failures: unknown[] = [];
   for await (const entry of kv.list<Unfinished>({ prefix: unfinishedPrefix })) {
     // Or far in the future, where a clock has been set back.
     if (Math.abs(now - entry.value.since) < GRACE) continue;
-    await finish(kv, entry);
-    finished++;
+    try {
+      await finish(kv, entry);
+      finished++;
+    } catch (error) {
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return finished;
 }
 
