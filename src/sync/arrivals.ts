@@ -11,10 +11,27 @@ export interface Update {
   whole: boolean;
   /** What is in it. A large one is read when its turn comes; null before that. */
   read: { outline: Outline; slices: Slices } | null;
-  /** The slice of it whose turn it is; null before the first. */
-  slice: Slice | null;
+  /** Its slices whose turn it is, and that are not stored yet. */
+  slices: Slice[];
+  /** Something of it was applied. */
+  isBegun: boolean;
   /** Something was missing that a slice of it builds on. */
   isTorn: boolean;
+}
+
+/** Whether all of an update is in the document, as far as it can be. */
+export function isDone({ read, slices }: Update): boolean {
+  return read!.slices.done && slices.length === 0;
+}
+
+/** So many of the slices of these updates, one after the other, are stored. */
+export function settle(updates: Update[], count: number): void {
+  for (const update of updates) {
+    const applied = Math.min(count, update.slices.length);
+    update.slices = update.slices.slice(applied);
+    update.isBegun ||= applied > 0;
+    count -= applied;
+  }
 }
 
 /** What has arrived and waits for the commit before it. */
@@ -89,6 +106,7 @@ export class Arrivals {
   }
 
   drop(arrival: Update): void {
+    arrival.slices = [];
     if (!this.#queue.includes(arrival)) return;
     this.#queue = this.#queue.filter((other) => other !== arrival);
     release(arrival);
@@ -96,6 +114,7 @@ export class Arrivals {
 
   /** Drops all that a member sent and that was not taken yet. */
   dropOf(member: Member): void {
+    member.isCut = true;
     const isOf = (other: Arrival) => "member" in other && other.member === member;
     this.#queue.filter(isOf).forEach(release);
     this.#queue = this.#queue.filter((other) => !isOf(other));
@@ -118,21 +137,19 @@ export class Arrivals {
     for (const arrival of this.#queue) {
       if (this.#mustWait(arrival) || isOrdered(arrival) && held.has(arrival.member)) {
         left.push(arrival);
-      } else if (arrival.type === "update" && arrival.read === null) {
-        left.push(arrival);
-        held.add(arrival.member);
       } else if (arrival.type !== "update") {
         taken.push(arrival);
         release(arrival);
-      } else if (!isAllowed(arrival)) {
+      } else if (arrival.read !== null && !isAllowed(arrival)) {
         release(arrival);
       } else {
-        const isDue = spent < weight;
+        const isDue = arrival.read !== null && spent < weight;
         if (isDue) {
-          spent += nextSlice(arrival, weight / 2);
+          if (arrival.slices.length === 0) arrival.slices = arrival.read!.slices.take(weight / 2);
+          spent += arrival.slices.reduce((sum, slice) => sum + slice.weight, 0);
           taken.push(arrival);
         }
-        if (isDue && arrival.read?.slices.done) {
+        if (isDue && arrival.read!.slices.done) {
           release(arrival);
           continue;
         }
@@ -144,14 +161,30 @@ export class Arrivals {
     return taken;
   }
 
+  /**
+   * To be called when what was taken is committed. Of an update for which there was no time what is left
+   * of it goes back, before all that has come since, and so does what its author has sent after it.
+   * Returns what is done.
+   */
+  putBack(taken: Arrival[]): Arrival[] {
+    const late = new Set<Member>();
+    const isLate = (arrival: Arrival) => {
+      if (!isOrdered(arrival) || arrival.member.isCut) return false;
+      if (arrival.type === "update" && arrival.slices.length > 0) late.add(arrival.member);
+      return late.has(arrival.member);
+    };
+    const back = taken.filter(isLate);
+    if (back.length === 0) return taken;
+    const gone = back.filter((arrival) => !this.#queue.includes(arrival));
+    for (const arrival of gone) {
+      if ("member" in arrival) arrival.member.waitingBytes += bytesOf(arrival);
+    }
+    this.#queue.unshift(...gone);
+    return taken.filter((arrival) => !back.includes(arrival));
+  }
+
   /** Whether it waits till its sender's rights are known again. */
   #mustWait(arrival: Arrival): boolean {
     return isOrdered(arrival) && this.isInDoubt(arrival.member);
   }
-}
-
-/** Goes on to the next slice, and returns its weight. */
-function nextSlice(update: Update, weight: number): number {
-  update.slice = update.read!.slices.next(weight);
-  return update.slice.weight;
 }

@@ -63,6 +63,8 @@ export class Member {
   greeted = false;
   /** It was told that not all of its presence is shown, and why. */
   knowsPresenceFault = false;
+  /** Nothing more of what it has sent is taken. */
+  isCut = false;
   /** Client ids of its own, as it says with its presence. */
   readonly clientIds = new Set<number>();
   #gap: Gap | null = null;

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Document } from "./document.ts";
 import { outlineInSteps } from "./outline.ts";
-import { Slices } from "./slices.ts";
+import { type Slice, Slices } from "./slices.ts";
 
 /** Structs, about: they take Yjs some 10 ms. */
 const MOST = 8_192;
@@ -39,22 +39,23 @@ export class Portion {
   }
 
   /**
-   * Applies updates of this weight to a document, and learns from how long that takes.
+   * Applies slices of updates to a document, and learns from how long that takes. To find the place of a
+   * struct among many that were inserted at the same place may take a thousand times as long as else:
+   * returns how many slices were applied when it was time to stop.
    * @throws {PoisonedError}
    */
-  apply(document: Document, updates: Uint8Array[], weight: number): Uint8Array | null {
+  apply(document: Document, slices: Slice[]): { news: Uint8Array | null; count: number } {
     const begun = this.clock.uptime();
-    let integrated = begun;
-    const news = document.apply(updates, () => integrated = this.clock.uptime());
+    let count = 0;
+    const news = document.apply(slices.map(({ update }) => update), (applied) => {
+      count = applied;
+      return this.clock.uptime() - begun > LONG;
+    });
     const took = this.clock.uptime() - begun;
     const least = Math.max(LEAST, document.clients * LEAST_PER_CLIENT);
-    // To find the place of one struct among many that were inserted at the same place may take for long.
-    if (integrated - begun > LONG) this.#weight = Math.max(1, this.#weight / 2);
-    else if (took > LONG) this.#weight = Math.max(Math.min(least, this.most), this.#weight / 2);
-    else if (took < SHORT && weight >= this.#weight / 4) {
-      this.#weight = Math.min(this.most, this.#weight * 2);
-    }
-    return news;
+    if (took > LONG) this.#weight = Math.max(Math.min(least, this.most), this.#weight / 2);
+    else if (took < SHORT) this.#weight = Math.min(this.most, this.#weight * 2);
+    return { news, count };
   }
 }
 
@@ -77,24 +78,35 @@ export async function* applyInTurns(
   document: Document,
   updates: Uint8Array[],
 ): AsyncGenerator<Uint8Array> {
-  let waiting: Uint8Array[] = [];
+  let waiting: Slice[] = [];
   let weight = 0;
+  const applySome = () => {
+    const { news, count } = portion.apply(document, waiting);
+    waiting = waiting.slice(count);
+    weight = 0;
+    return news;
+  };
   for (const update of updates) {
     const outline = await inTurns(clock, outlineInSteps(update, true));
     document.structMemory += outline.memory;
     const slices = new Slices(outline, (deletion) => document.deletion(deletion));
     while (!slices.done) {
-      const slice = slices.next(portion.weight);
-      weight += slice.weight;
-      waiting.push(slice.update);
-      if (weight < portion.weight) continue;
-      const news = portion.apply(document, waiting, weight);
-      if (news !== null) yield news;
-      waiting = [];
-      weight = 0;
-      await clock.turn();
+      for (const slice of slices.take(portion.weight)) {
+        weight += slice.weight;
+        waiting.push(slice);
+      }
+      // What is deleted is looked up in the document.
+      while (weight >= portion.weight || slices.isAtDeletions && waiting.length > 0) {
+        const news = applySome();
+        if (news !== null) yield news;
+        await clock.turn();
+        if (waiting.length > 0) weight = portion.weight;
+      }
     }
   }
-  const news = portion.apply(document, waiting, weight);
-  if (news !== null) yield news;
+  while (waiting.length > 0) {
+    const news = applySome();
+    if (news !== null) yield news;
+    await clock.turn();
+  }
 }

@@ -18,7 +18,7 @@ import { NOBODY_FRAME } from "./awareness.ts";
 import { Authors } from "./authors.ts";
 import { Broadcast } from "./broadcast.ts";
 import { Close } from "./close.ts";
-import { type Arrival, Arrivals, type Update } from "./arrivals.ts";
+import { type Arrival, Arrivals, isDone, settle, type Update } from "./arrivals.ts";
 import { checkStateVector, isEmpty, PoisonedError } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
 import { BadFrameError, type Frame, readFrame } from "./frames.ts";
@@ -309,7 +309,8 @@ export class Room {
           update,
           whole,
           read,
-          slice: null,
+          slices: [],
+          isBegun: false,
           isTorn: false,
         });
       }
@@ -361,8 +362,9 @@ export class Room {
         const { weight } = this.#stored.portion;
         const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
+        const done = this.#arrivals.putBack(batch);
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
-        for (const arrival of batch) if (arrival.type !== "changed") await this.#answer(arrival);
+        for (const arrival of done) if (arrival.type !== "changed") await this.#answer(arrival);
         this.#broadcast.pumpIfDue();
         await this.#stored.compactIfDue(() => this.#tellIfIdle());
       }
@@ -408,10 +410,10 @@ export class Room {
   }
 
   /** The limit of the document that keeps it from taking an update, if there is one. */
-  #fullFor({ read, slice }: Update): keyof typeof FULL | null {
+  #fullFor({ read, isBegun }: Update): keyof typeof FULL | null {
     const { documentBytes, documentClients } = this.#limits;
     if (this.#stored.isOverMemory) return "documentMemory";
-    if (slice !== null) return null;
+    if (isBegun) return null;
     if (this.#stored.bytes >= documentBytes) return "documentBytes";
     if (!this.#stored.isLoaded) return null;
     const hasTooMany = this.#stored.document.exceedsClients(read!.outline, documentClients);
@@ -508,6 +510,7 @@ export class Room {
     while (waiting.length > 0) {
       const { batch, rest } = this.#withoutConflicts(waiting);
       await this.#commitTogether(batch);
+      if (batch.some(({ slices }) => slices.length > 0)) return; // it is others' turn
       waiting = rest;
     }
   }
@@ -521,15 +524,19 @@ export class Room {
     const batch: Update[] = [];
     const ends = new Map<number, number>();
     for (const [n, update] of updates.entries()) {
-      const slice = update.slice!;
-      for (const [client, { clock }] of slice.blocks) {
-        if (clock < (ends.get(client) ?? 0)) return { batch, rest: updates.slice(n) };
+      const { slices, member } = update;
+      for (const { blocks } of slices) {
+        for (const [client, { clock }] of blocks) {
+          if (clock < (ends.get(client) ?? 0)) return { batch, rest: updates.slice(n) };
+        }
       }
-      if (document.isInConflict(slice)) {
-        this.#refuseConflict(update.member);
-        return { batch, rest: updates.slice(n).filter(({ member }) => member !== update.member) };
+      if (slices.some((slice) => document.isInConflict(slice))) {
+        this.#refuseConflict(member);
+        return { batch, rest: updates.slice(n).filter((other) => other.member !== member) };
       }
-      for (const [client, { end }] of slice.blocks) ends.set(client, end);
+      for (const { blocks } of slices) {
+        for (const [client, { end }] of blocks) ends.set(client, end);
+      }
       batch.push(update);
     }
     return { batch, rest: [] };
@@ -552,8 +559,9 @@ export class Room {
     if (updates.length === 0) return;
     const { document } = this.#stored;
     let news: Outline | null;
+    let count: number;
     try {
-      news = this.#stored.apply(updates.map(({ slice }) => slice!));
+      ({ news, count } = this.#stored.apply(updates.flatMap(({ slices }) => slices)));
     } catch (error) {
       if (!(error instanceof PoisonedError)) throw error;
       return await this.#commitOneByOne(updates, error);
@@ -561,7 +569,7 @@ export class Room {
     if (document.dropPending()) {
       for (const update of updates) update.isTorn = true;
     }
-    if (news === null) return;
+    if (news === null) return settle(updates, count);
     this.#noteAuthors(updates, news);
     const senders = new Set(updates.map(({ member }) => member));
     const begun = this.#clock.uptime();
@@ -574,21 +582,25 @@ export class Room {
       return await this.#sendAway(senders);
     }
     if (missed === null) return await this.#commitAllowed(updates);
-    this.#tally.updates += updates.filter(({ read }) => read!.slices.done).length;
+    if (missed.some((update) => document.isInConflict(outline(update, true)))) {
+      await this.#giveWay(updates, news.update, missed);
+      return settle(updates, count);
+    }
+    settle(updates, count);
+    this.#tally.updates += updates.filter(isDone).length;
     this.#tally.commitTime.observe((this.#clock.uptime() - begun) / 1_000);
     this.#tally.batchSize.observe(updates.length);
-    if (missed.some((update) => document.isInConflict(outline(update, true)))) {
-      return await this.#giveWay(updates, news.update, missed);
-    }
     this.#broadcast.publish(news.update, senders.size === 1 ? updates[0]!.member : undefined);
     await this.#merge(missed);
   }
 
   #noteAuthors(updates: Update[], news: Outline): void {
     const dids = new Map<number, string | null>();
-    for (const { slice, member: { peer: { did } } } of updates) {
-      for (const client of slice!.blocks.keys()) {
-        dids.set(client, (dids.get(client) ?? did) === did ? did : null);
+    for (const { slices, member: { peer: { did } } } of updates) {
+      for (const { blocks } of slices) {
+        for (const client of blocks.keys()) {
+          dids.set(client, (dids.get(client) ?? did) === did ? did : null);
+        }
       }
     }
     for (const [client, { clock }] of news.blocks) {
@@ -600,8 +612,9 @@ export class Room {
   async #giveWay(updates: Update[], news: Uint8Array, missed: Uint8Array[]): Promise<void> {
     for (const update of [...missed, news]) this.#broadcast.publish(update);
     await this.#rebuild();
-    for (const { slice, member } of updates) {
-      if (this.#stored.document.isInConflict(slice!)) this.#refuseConflict(member);
+    const { document } = this.#stored;
+    for (const { slices, member } of updates) {
+      if (slices.some((slice) => document.isInConflict(slice))) this.#refuseConflict(member);
     }
   }
 
@@ -693,13 +706,13 @@ export class Room {
     }
   }
 
-  async #answerUpdate({ member, read, isTorn, whole }: Update): Promise<void> {
-    const { slices, outline } = read!;
-    if (!slices.done) return;
+  async #answerUpdate(update: Update): Promise<void> {
+    const { member, read, isTorn, whole } = update;
+    if (!isDone(update)) return;
     if (whole) member.noteAnswer();
     if (isTorn) {
       member.beginGap(false);
-      await this.#noteGap(member, outline);
+      await this.#noteGap(member, read!.outline);
       this.#askToFill(member);
     }
     if (whole) member.noteWhole(this.#stored.document);

@@ -8,6 +8,12 @@ import { StructReader } from "./struct_reader.ts";
 const STRUCT_BYTES = 128;
 const STRUCT_MEMORY = 256;
 
+/**
+ * The most that is applied without a look at the clock: among 20,000 structs that were inserted at the
+ * same place, 16 more take Yjs some 30 ms.
+ */
+const FINE_WEIGHT = 16;
+
 /** Cuts a deletion: see `inParts`. */
 export type Cut = (deletion: Range) => Iterable<Part>;
 
@@ -41,11 +47,14 @@ export class Slices {
   // Few updates are cut: what it takes is made for those alone.
   #structs: Iterator<Placed> | null = null;
   #deletions: Iterator<Part> | null = null;
+  #structsLeft: number;
   #state: "new" | "structs" | "deletions" | "done" = "new";
 
   constructor(outline: Outline, cut: Cut) {
     this.#outline = outline;
     this.#cut = cut;
+    this.#structsLeft = 0;
+    for (const { structs } of outline.blocks.values()) this.#structsLeft += structs;
   }
 
   /** There are no more. */
@@ -53,20 +62,49 @@ export class Slices {
     return this.#state === "done";
   }
 
+  /** Whether the update deletes anything: else its deletions are one zero. */
+  get #deletes(): boolean {
+    return this.#outline.update.length > this.#outline.deletionsAt + 1;
+  }
+
+  /** What comes next are deletions: they are cut by the document, which has to have what came before. */
+  get isAtDeletions(): boolean {
+    return this.#state === "deletions";
+  }
+
+  /** The next slices, of about this weight together. */
+  take(weight: number): Slice[] {
+    const slices: Slice[] = [];
+    const { isAtDeletions } = this;
+    let left = weight;
+    while (left > 0 && !this.done && this.isAtDeletions === isAtDeletions) {
+      const slice = this.next(Math.min(left, FINE_WEIGHT));
+      slices.push(slice);
+      left -= slice.weight;
+    }
+    return slices;
+  }
+
   /** The next slice, of about this weight; a single insertion is never cut. The last may be empty. */
   next(weight: number): Slice {
-    const whole = this.#state === "new" ? weightOf(this.#outline, this.#cut, weight) : Infinity;
-    if (whole <= weight) {
-      this.#state = "done";
-      const { update, blocks } = this.#outline;
-      return { update, weight: whole, blocks };
+    const { update, blocks } = this.#outline;
+    if (this.#state === "new") {
+      const whole = weightOf(this.#outline, this.#cut, weight);
+      const isOneInsertion = this.#structsLeft === 1 && !this.#deletes;
+      if (whole <= weight || isOneInsertion) {
+        this.#state = "done";
+        return { update, weight: whole, blocks };
+      }
     }
-    const slice = new SliceWriter(this.#outline.update);
+    const slice = new SliceWriter(update);
     if (this.#state !== "deletions") {
       this.#structs ??= structsOf(this.#outline)[Symbol.iterator]();
-      const isLast = fill(this.#structs, weight, slice, (struct) => slice.addStruct(struct));
-      // What is deleted is looked up once all that was inserted is there.
-      this.#state = isLast ? "deletions" : "structs";
+      fill(this.#structs, weight, slice, (struct) => {
+        slice.addStruct(struct);
+        this.#structsLeft--;
+      });
+      if (this.#structsLeft > 0) this.#state = "structs";
+      else this.#state = this.#deletes ? "deletions" : "done";
     } else {
       this.#deletions ??= deletionsOf(this.#outline, this.#cut)[Symbol.iterator]();
       const isLast = fill(this.#deletions, weight, slice, (part) => slice.addDeletion(part));

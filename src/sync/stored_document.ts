@@ -124,14 +124,16 @@ export class StoredDocument {
     this.#document ??= await this.#read(this.#log);
   }
 
-  /** Applies slices of updates together: what is new in them, or null. @throws {PoisonedError} */
-  apply(slices: Slice[]): Outline | null {
-    const weight = slices.reduce((sum, { weight }) => sum + weight, 0);
-    const news = this.portion.apply(this.document, slices.map(({ update }) => update), weight);
-    if (news === null) return null;
-    const known = outline(news, true);
-    this.document.structMemory += known.memory;
-    return known;
+  /**
+   * Applies slices of updates together, as long as there is time: what is new in them, or null, and how
+   * many were applied.
+   * @throws {PoisonedError}
+   */
+  apply(slices: Slice[]): { news: Outline | null; count: number } {
+    const { news: bytes, count } = this.portion.apply(this.document, slices);
+    const news = bytes === null ? null : outline(bytes, true);
+    this.document.structMemory += news?.memory ?? 0;
+    return { news, count };
   }
 
   /** Makes an update durable, as `RoomLog.append` does, also if the store fails for a while. */

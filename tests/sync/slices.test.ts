@@ -10,7 +10,11 @@ import { MalformedUpdateError } from "../../src/sync/struct_reader.ts";
 import { MalformedNumberError } from "../../src/sync/varint.ts";
 import { builtUpdate, realUpdate } from "../fuzz/frames.ts";
 import { Chance } from "../sim/chance.ts";
+import { FakeClock } from "../fake_clock.ts";
 import { apply, edit, meet, write } from "./edits.ts";
+import { MemoryStore } from "./memory_store.ts";
+import { syncFrame, TestPeer } from "./test_peer.ts";
+import { roomsOn, settle } from "./world.ts";
 
 /** Applies an update slice by slice, and returns how many there were. */
 function applyInSlices(doc: Y.Doc, update: Uint8Array, weight: number): number {
@@ -182,3 +186,43 @@ function listOfMaps(length: number): Y.Doc {
   });
   return doc;
 }
+
+Deno.test("R27: a change that takes long is left for later in its middle, and nothing of it is lost or acknowledged early", async () => {
+  const clock = new FakeClock();
+  let late = 0;
+  clock.uptime = () => late += 4; // four looks at it, and it is time for others
+  const store = new MemoryStore();
+  const rooms = roomsOn(store, clock);
+  const [alice, bob] = [new TestPeer("did:a"), new TestPeer("did:b")];
+  for (const peer of [alice, bob]) peer.join(rooms, "room");
+  for (let turns = 0; turns < 5; turns++) await settle();
+  const large = listOfMaps(1_000);
+  large.getMap("map").set("last", "word");
+  alice.sendRaw(syncFrame(1, Y.encodeStateAsUpdate(large)));
+  alice.probe(1);
+  let begunAt: number | null = null;
+  while (!alice.heard.includes("ack 1")) {
+    await settle();
+    if (begunAt === null && store.appended.length > 0) {
+      begunAt = store.appended.length;
+      bob.text.insert(0, "meanwhile");
+      bob.probe(2);
+    }
+    const isAllThere = bob.doc.getMap("map").get("last") === "word";
+    assert(isAllThere || !alice.heard.includes("ack 1"));
+  }
+  assert(store.appended.length > 10, `it took ${store.appended.length} commits`);
+  while (!bob.heard.includes("ack 2")) await settle();
+  assertEquals(bob.doc.getMap("map").toJSON(), large.getMap("map").toJSON());
+  const stored = new Y.Doc();
+  for (const update of await store.log("room").pull()) Y.applyUpdate(stored, update);
+  assertEquals(stored.getMap("map").toJSON(), large.getMap("map").toJSON());
+
+  const elsewhere = roomsOn(store.another(), clock);
+  const carol = new TestPeer("did:c").join(elsewhere, "room");
+  while (!carol.heard.includes("step2")) {
+    clock.advance(0);
+    await settle();
+  }
+  assertEquals(carol.doc.getMap("map").toJSON(), large.getMap("map").toJSON());
+});
