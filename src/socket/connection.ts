@@ -29,7 +29,7 @@ const LARGE_BYTES = 256 * 1024;
 const LAST_MOMENT_MS = 1_000;
 
 /** Close codes that are counted by themselves: clients may send any. */
-const ours = new Set<number>([1000, 1001, 1005, 1006, ...Object.values(Close)]);
+const ours = new Set<number>([1000, 1001, 1002, 1005, 1006, 1007, 1008, ...Object.values(Close)]);
 
 /** What was settled before the socket opened. */
 export interface Admission {
@@ -235,6 +235,7 @@ export class Connection implements Peer, SocketEvents {
   failed(code: number, reason: string): void {
     if (code === Close.TOO_BIG) this.#options.tally.limits.add("messageBytes");
     this.#ending ??= { code, reason };
+    this.#turn?.end();
     this.#seat?.leave();
   }
 

@@ -96,7 +96,7 @@ export class WsSocket implements Socket {
   }
 
   get incomplete(): number {
-    return this.#meter.incomplete;
+    return this.#receiver === null ? 0 : this.#meter.incomplete;
   }
 
   start(events: SocketEvents): void {
@@ -175,12 +175,14 @@ export class WsSocket implements Socket {
 
   /** Hands on as much as fits into a turn. */
   #readOn(): void {
-    const { frames, bytes } = this.#meter.read(this.#unread, FRAMES_PER_TURN);
+    const { frames, bytes } = this.#receiver === null
+      ? { frames: 0, bytes: this.#unread.length } // nobody can tell any more where frames begin
+      : this.#meter.read(this.#unread, FRAMES_PER_TURN);
     const part = this.#unread.subarray(0, bytes);
     this.#unread = bytes === this.#unread.length ? NOTHING : this.#unread.subarray(bytes);
     this.#events?.arrived(frames, bytes);
     this.#receiver?.write(part);
-    if (this.#meter.incomplete > this.#maxIncomplete) {
+    if (this.incomplete > this.#maxIncomplete) {
       this.#fail(TOO_BIG, "a message arrives in too many frames");
     }
     if (this.#isPaused) return;
