@@ -176,7 +176,8 @@ export class WsSocket implements Socket {
   /** Hands on as much as fits into a turn. */
   #readOn(): void {
     const { frames, bytes } = this.#receiver === null
-      ? { frames: 0, bytes: this.#unread.length } // nobody can tell any more where frames begin
+      // Nobody can tell any more where frames begin, and so much is read for the peer's sake alone.
+      ? { frames: FRAMES_PER_TURN, bytes: this.#unread.length }
       : this.#meter.read(this.#unread, FRAMES_PER_TURN);
     const part = this.#unread.subarray(0, bytes);
     this.#unread = bytes === this.#unread.length ? NOTHING : this.#unread.subarray(bytes);
