@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { faultIn } from "./sqlite_faults.ts";
 import { findDamage } from "./database_file.ts";
 import { expiringKv } from "./expiry.ts";
 import { patientKv } from "./patient_kv.ts";
@@ -6,6 +7,9 @@ import { spreadKv } from "./spread_kv.ts";
 
 /** Connections to a KV server: of twice as many, half stood idle with a hundred edits a second. */
 const CONNECTIONS = 16;
+
+/** How long a KV server may take to answer for the first time, in ms. */
+const FIRST_ANSWER_MS = 10_000;
 
 /** Where a store is made when nobody says where. Only of this path is the folder made. */
 export const DEFAULT_KV_PATH = "./data/tessera.sqlite3";
@@ -24,9 +28,9 @@ export async function openKv(path: string | null): Promise<Deno.Kv> {
   try {
     if (isFile(path)) await checkPath(path);
     if (path !== null && isServer(path)) {
-      return spreadKv(
-        await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.openKv(path))),
-      );
+      const kvs = await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.openKv(path)));
+      await firstAnswer(kvs[0]!);
+      return spreadKv(kvs);
     }
     if (path === null) return await Deno.openKv();
     const damage = await findDamage(path);
@@ -34,6 +38,9 @@ export async function openKv(path: string | null): Promise<Deno.Kv> {
     return patientKv(expiringKv(await Deno.openKv(path)));
   } catch (cause) {
     if (cause instanceof StoreUnavailableError) throw cause;
+    if (isFile(path) && faultIn(cause) === "damaged") {
+      throw new DamagedFileError(path, [(cause as Error).message]);
+    }
     const what = path === null ? "the platform's KV" : path;
     const said = cause instanceof Error ? cause.message : String(cause);
     // SQLite cannot make the files beside the database, and does not say why.
@@ -98,6 +105,15 @@ async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
     if (isMissing) return null;
     throw error;
   }
+}
+
+/** Deno 2.5 opens a KV server without a word to it, and asks it again for as long as it does not answer. */
+async function firstAnswer(kv: Deno.Kv): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it does not answer")), FIRST_ANSWER_MS);
+  });
+  await Promise.race([kv.get(["ping"]), late]).finally(() => clearTimeout(timer));
 }
 
 /** Whether a store is a file on this machine. */
