@@ -17,11 +17,17 @@ interface Walk<T> {
   until: number;
 }
 
+/** The cursors of some structs, by client id. */
+export interface Cursors<T> {
+  get(client: number): Cursor<T> | undefined;
+  values(): Iterable<Cursor<T>>;
+}
+
 /**
  * Takes the structs of all cursors, by client id, none before one that it builds on. (Where some build
  * on each other in a circle, which Yjs never makes, that can't be.)
  */
-export function* inCausalOrder<T>(cursors: ReadonlyMap<number, Cursor<T>>): Iterable<T> {
+export function* inCausalOrder<T>(cursors: Cursors<T>): Iterable<T> {
   const waiting = new Set<number>();
   for (const first of cursors.values()) {
     const walks: Walk<T>[] = [{ cursor: first, until: Infinity }];
@@ -43,7 +49,7 @@ export function* inCausalOrder<T>(cursors: ReadonlyMap<number, Cursor<T>>): Iter
 /** What must be walked before the cursor's next struct can be taken. */
 function missing<T>(
   cursor: Cursor<T>,
-  cursors: ReadonlyMap<number, Cursor<T>>,
+  cursors: Cursors<T>,
   waiting: ReadonlySet<number>,
 ): Walk<T> | null {
   let walk: Walk<T> | null = null;

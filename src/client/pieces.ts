@@ -16,8 +16,12 @@ export type Struct = Y.Item | Y.GC;
 interface Run {
   clock: number;
   count: number;
-  encoder: Y.UpdateEncoderV1;
+  /** Where they lie in what was written. */
+  ranges: { from: number; to: number }[];
 }
+
+/** About how many bytes the client id, the clock and the number of structs of a run take. */
+const RUN_BYTES = 12;
 
 /** For each client id, the clock up to which its structs are known. */
 export type StateVector = Map<number, number>;
@@ -64,12 +68,13 @@ export function nextStructs(
   most = Infinity,
 ): Structs {
   const runs = new Map<number, Run>();
+  const encoder = new Y.UpdateEncoderV1();
   const reaches = new Map(from);
   const leftOut = new Map<number, number>();
   let tooLarge: number | null = null;
   let bytes = 0;
   let last = true;
-  for (const { struct, offset } of inCausalOrder(cursorsFrom(from, doc))) {
+  for (const { struct, offset } of inCausalOrder(new Cursors(from, doc))) {
     if (bytes >= size) {
       last = false;
       break;
@@ -92,14 +97,15 @@ export function nextStructs(
         break;
       }
     }
-    bytes += append(runs, struct, offset, end);
+    bytes += append(runs, encoder, struct, offset, end);
     reaches.set(client, clock + end);
     if (end < struct.length) {
       last = false;
       break;
     }
   }
-  const toUpdate = (deletions: Uint8Array) => assemble(runs, deletions);
+  const toUpdate = (deletions: Uint8Array) =>
+    assemble(runs, encoding.toUint8Array(encoder.restEncoder), deletions);
   return { reaches, last, bytes, tooLarge, toUpdate };
 }
 
@@ -207,26 +213,45 @@ export function write(
   return encoding.length(encoder.restEncoder) - before;
 }
 
-function append(runs: Map<number, Run>, struct: Struct, offset: number, end: number): number {
+/** Writes a struct, and returns how many bytes it takes in the update. */
+function append(
+  runs: Map<number, Run>,
+  encoder: Y.UpdateEncoderV1,
+  struct: Struct,
+  offset: number,
+  end: number,
+): number {
   const { client, clock } = struct.id;
-  let run = runs.get(client);
+  const from = encoding.length(encoder.restEncoder);
+  const bytes = write(encoder, struct, offset, end);
+  const to = from + bytes;
+  const run = runs.get(client);
   if (run === undefined) {
-    run = { clock: clock + offset, count: 0, encoder: new Y.UpdateEncoderV1() };
-    runs.set(client, run);
+    runs.set(client, { clock: clock + offset, count: 1, ranges: [{ from, to }] });
+    return bytes + RUN_BYTES;
   }
   run.count++;
-  return write(run.encoder, struct, offset, end);
+  const last = run.ranges.at(-1)!;
+  if (last.to === from) last.to = to;
+  else run.ranges.push({ from, to });
+  return bytes;
 }
 
 /** Yjs' update format, version 1. */
-function assemble(runs: Map<number, Run>, deletions: Uint8Array): Uint8Array {
+function assemble(
+  runs: Map<number, Run>,
+  structs: Uint8Array,
+  deletions: Uint8Array,
+): Uint8Array {
   return encoding.encode((encoder) => {
     encoding.writeVarUint(encoder, runs.size);
     for (const [client, run] of runs) {
       encoding.writeVarUint(encoder, run.count);
       encoding.writeVarUint(encoder, client);
       encoding.writeVarUint(encoder, run.clock);
-      encoding.writeUint8Array(encoder, encoding.toUint8Array(run.encoder.restEncoder));
+      for (const { from, to } of run.ranges) {
+        encoding.writeUint8Array(encoder, structs.subarray(from, to));
+      }
     }
     encoding.writeUint8Array(encoder, deletions);
   });
@@ -246,15 +271,32 @@ function dependenciesOf(struct: Struct, depend: Depend): void {
   if (container) depend(container.client, container.clock);
 }
 
-/** A cursor for each client that the state vector lacks something of. */
-function cursorsFrom(known: StateVector, doc: Y.Doc): Map<number, StructCursor> {
-  const cursors = new Map<number, StructCursor>();
-  for (const [client, structs] of doc.store.clients) {
-    const clock = known.get(client) ?? 0;
-    if (clock >= Y.getState(doc.store, client)) continue;
-    cursors.set(client, new StructCursor(client, clock, structs));
+/**
+ * A cursor for each client that the state vector lacks something of. Each is made when it is asked for: a
+ * piece has the structs of few of the clients of a large document.
+ */
+class Cursors {
+  readonly #made = new Map<number, StructCursor>();
+
+  constructor(private readonly known: StateVector, private readonly doc: Y.Doc) {}
+
+  get(client: number): StructCursor | undefined {
+    const made = this.#made.get(client);
+    if (made !== undefined) return made;
+    const structs = this.doc.store.clients.get(client);
+    const clock = this.known.get(client) ?? 0;
+    if (structs === undefined || clock >= Y.getState(this.doc.store, client)) return undefined;
+    const cursor = new StructCursor(client, clock, structs);
+    this.#made.set(client, cursor);
+    return cursor;
   }
-  return cursors;
+
+  *values(): Iterable<StructCursor> {
+    for (const client of this.doc.store.clients.keys()) {
+      const cursor = this.get(client);
+      if (cursor !== undefined) yield cursor;
+    }
+  }
 }
 
 /** A walk along the structs of one client in a document. */

@@ -44,13 +44,17 @@ export class Delivery {
   }
 
   /**
-   * Sends what `next` gives, as the peer's pace allows. Returns whether the peer is `live` again: it
+   * Sends what `next` gives, as the peer's pace allows and as long as there is time. Returns whether the peer is `live` again: it
    * has this version of the document, and its buffer has drained.
    */
-  goOn(version: number, next: (stateVector: Uint8Array) => Part): boolean {
+  goOn(
+    version: number,
+    next: (stateVector: Uint8Array) => Part,
+    isTime: () => boolean,
+  ): boolean {
     const at = this.#at;
     if (at === null) return true;
-    while (at.version !== version && this.outbox.hasRoom(this.#needed)) {
+    while (at.version !== version && this.outbox.hasRoom(this.#needed) && isTime()) {
       const part = next(at.stateVector);
       this.#needed = part.frame.length;
       if (!this.outbox.hasRoom(this.#needed)) return false;

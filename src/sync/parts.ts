@@ -1,6 +1,5 @@
-import * as Y from "yjs";
 import type { Clock } from "../clock.ts";
-import { type Document, readStateVector } from "./document.ts";
+import { type Document, readStateVector, writeStateVector } from "./document.ts";
 import { step2AsUpdate, step2Frame, updateFrame } from "./frames.ts";
 
 /** How long a part is kept for who comes next, in ms: a crowd comes within seconds. */
@@ -44,7 +43,7 @@ export class Parts {
     const part = {
       // With step 2 a client believes that it is synced: so that comes last.
       frame: last ? step2Frame(update) : updateFrame(update),
-      reaches: Y.encodeStateVector(reaches),
+      reaches: writeStateVector(reaches),
       completes: last ? version : null,
     };
     if (update.length >= WORTH_KEEPING) this.#keep(key, part);
@@ -59,7 +58,7 @@ export class Parts {
 
   #keep(key: string, part: Part): void {
     this.#kept.set(key, { part, until: this.clock.uptime() + KEPT_MS });
-    this.#bytes += part.frame.length;
+    this.#bytes += bytesOf(key, part);
     for (const oldest of this.#kept.keys()) {
       if (this.#bytes <= KEPT_BYTES || oldest === key) return;
       this.#forget(oldest);
@@ -67,9 +66,14 @@ export class Parts {
   }
 
   #forget(key: string): void {
-    this.#bytes -= this.#kept.get(key)!.part.frame.length;
+    this.#bytes -= bytesOf(key, this.#kept.get(key)!.part);
     this.#kept.delete(key);
   }
+}
+
+/** What it takes to keep a part. */
+function bytesOf(key: string, { frame, reaches }: Part): number {
+  return key.length + frame.length + reaches.length;
 }
 
 /** A part as it is at this version: what was the last one, and is kept, is so no longer. */

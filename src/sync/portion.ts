@@ -22,6 +22,8 @@ const SHORT = 5;
 /** How much of a document is changed in one go: so much that nobody else is kept waiting for long. */
 export class Portion {
   #weight: number;
+  /** How long the last change took beside finding places for its structs, in ms. */
+  #overhead = 0;
 
   /** @param most The largest, in structs. */
   constructor(private readonly clock: Clock, private readonly most = MOST) {
@@ -46,15 +48,22 @@ export class Portion {
    */
   apply(document: Document, slices: Slice[]): { news: Uint8Array | null; count: number } {
     const begun = this.clock.uptime();
+    const enough = Math.max(LONG, this.#overhead);
     let count = 0;
+    let integrated = 0;
     const news = document.apply(slices.map(({ update }) => update), (applied) => {
       count = applied;
-      return this.clock.uptime() - begun > LONG;
+      integrated = this.clock.uptime() - begun;
+      return integrated > enough;
     });
     const took = this.clock.uptime() - begun;
-    const least = Math.max(LEAST, document.clients * LEAST_PER_CLIENT);
-    if (took > LONG) this.#weight = Math.max(Math.min(least, this.most), this.#weight / 2);
-    else if (took < SHORT) this.#weight = Math.min(this.most, this.#weight * 2);
+    this.#overhead = took - integrated;
+    const ofClients = document.clients * LEAST_PER_CLIENT;
+    const least = Math.max(Math.min(LEAST, this.most), ofClients);
+    if (took > LONG) this.#weight = Math.max(least, this.#weight / 2);
+    else if (took < SHORT) {
+      this.#weight = Math.min(Math.max(this.most, ofClients), this.#weight * 2);
+    }
     return { news, count };
   }
 }

@@ -372,6 +372,7 @@ export class Room {
       this.#giveUp(error);
     } finally {
       this.#running = null;
+      this.#broadcast.pumpIfDue(); // it may have become due while the log was folded
       this.#tellIfIdle();
     }
   }

@@ -796,3 +796,65 @@ Deno.test("R32: what waits for all connections of a DID is bounded, whatever it 
   }
   assertEquals(bob.text.length, 3 * MB + 1);
 });
+
+/** A document of many small structs, as a store holds it. */
+function manyMaps(count: number): Uint8Array {
+  const doc = new Y.Doc();
+  const list = doc.getArray("list");
+  doc.transact(() => {
+    for (let n = 0; n < count; n++) list.insert(0, [new Y.Map([["n", n]])]);
+  });
+  return Y.encodeStateAsUpdate(doc);
+}
+
+Deno.test("R14: a peer that is behind while the log is folded gets the rest afterwards", async () => {
+  const { store, clock, rooms } = world();
+  await store.log("room").append(manyMaps(20_000));
+  const slow = new TestPeer("did:s");
+  slow.buffered = 10 * MB;
+  let isFolded = false;
+  const turn = clock.turn.bind(clock);
+  store.before = (operation) => {
+    if (operation === "compact") isFolded = true;
+  };
+  clock.turn = () => {
+    // The peer is asked for to be looked at again while others have their turn.
+    if (slow.heard.length === 0 && !isFolded) clock.advance(20);
+    return turn();
+  };
+  slow.join(rooms, "room");
+  while (!isFolded) await settle();
+  await settle();
+  slow.buffered = 0;
+  for (let n = 0; n < 100 && !slow.heard.includes("step2"); n++) {
+    clock.advance(20);
+    await settle();
+  }
+  assertEquals(slow.heard.at(-1), "step2");
+});
+
+Deno.test("R28: what is sent to those who are behind is made in turns, however many they are", async () => {
+  const { store, clock, rooms } = world();
+  await store.log("room").append(manyMaps(5_000));
+  const peers = Array.from({ length: 8 }, (_, n) => new TestPeer(`did:${n}`));
+  let now = 0;
+  clock.uptime = () => now += 4;
+  let sent = 0;
+  for (const [n, peer] of peers.entries()) {
+    const send = peer.send.bind(peer);
+    peer.send = (frame) => (sent++, send(frame));
+    // Each has something else, so that no part is made for two of them.
+    peer.doc.getMap("own").set("n", n);
+    peer.join(rooms, "room");
+  }
+  let most = 0;
+  for (let n = 0; n < 2_000 && peers.some(({ heard }) => !heard.includes("step2")); n++) {
+    sent = 0;
+    clock.advance(20);
+    now += 20;
+    await settle();
+    most = Math.max(most, sent);
+  }
+  assert(peers.every(({ heard }) => heard.includes("step2")), "somebody waits for ever");
+  assert(most <= 40, `${most} frames in one turn`);
+});
