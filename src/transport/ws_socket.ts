@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Socket as TcpSocket } from "node:net";
 import { setImmediate } from "node:timers";
 import { Receiver, Sender } from "ws";
