@@ -25,12 +25,13 @@ export interface Running {
  * @throws {StoreUnavailableError} and what `listen` throws
  */
 export async function run(config: Config, port: number): Promise<Running> {
-  const { hostname, limits, onDeploy, workers } = config;
+  const { hostname, limits, trustedProxies, onDeploy, workers } = config;
   const listener = await listen({
     port,
     hostname,
     reusePort: workers > 1,
     limits,
+    trustedProxies,
     clock: systemClock,
     service: () => service,
   }, onDeploy);

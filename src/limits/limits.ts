@@ -7,6 +7,9 @@ export interface Limits {
   connectionsPerDid: number;
   connectionsPerAddress: number;
   connectionsPerRoom: number;
+  /** Connections to our own listener that are no WebSockets: in all, and from one address. */
+  httpConnections: number;
+  httpConnectionsPerAddress: number;
   /** Requests that are being answered at once: in all, and from one address. */
   requests: number;
   requestsAtOncePerAddress: number;
@@ -68,6 +71,10 @@ export const DEFAULT_LIMITS: Limits = {
   connectionsPerAddress: 2_000,
   // A keystroke goes to them all.
   connectionsPerRoom: 2_000,
+  // 14 KB each: 70 MB. The one that has been idle for longest makes way.
+  httpConnections: 5_000,
+  // An office whose 500 people all have a page open; the browser of who made way connects again.
+  httpConnectionsPerAddress: 500,
   // Four seconds of a KV server's work, ten times that of a file's: who has waited for longer has given up.
   requests: 1_000,
   // A fifth of them: an office whose 500 people reconnect comes in three rounds, 5 s apart.

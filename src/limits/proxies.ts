@@ -32,7 +32,7 @@ export class Proxies {
   addressOf(peer: string, headers: Headers): string {
     let address = peer;
     for (const hop of this.#ranges.length === 0 ? [] : this.#hops(headers).reverse()) {
-      if (!this.#isOurs(address)) break;
+      if (!this.includes(address)) break;
       const next = readAddress(hop);
       if (next === null) break;
       address = next;
@@ -48,7 +48,8 @@ export class Proxies {
     return hops.map((hop) => forwardedFor.exec(hop)?.[1]?.replaceAll('"', "") ?? "unknown");
   }
 
-  #isOurs(address: string): boolean {
+  /** Whether an address is that of one of the proxies. */
+  includes(address: string): boolean {
     if (!ipaddr.isValid(address)) return false;
     const parsed = ipaddr.process(address);
     return this.#ranges.some(([range, bits]) =>

@@ -8,7 +8,12 @@ export interface ListenOptions {
   hostname: string;
   /** Other threads listen on the same port. */
   reusePort: boolean;
-  limits: Pick<Limits, "messageBytes" | "pingTimeout">;
+  limits: Pick<
+    Limits,
+    "messageBytes" | "pingTimeout" | "httpConnections" | "httpConnectionsPerAddress"
+  >;
+  /** Addresses and ranges of proxies, whose connections are not counted per address. */
+  trustedProxies: string[];
   clock: Clock;
   /** Who answers. Called for each request, since the service may need the port. */
   service(): Pick<SyncService, "fetch" | "handle">;

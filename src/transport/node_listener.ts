@@ -7,8 +7,11 @@ import { setImmediate } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../clock.ts";
 import { hasToken } from "./header_list.ts";
+import { Proxies } from "../limits/proxies.ts";
 import { Refusal } from "../refusal.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
+import { PlainConnections } from "./plain_connections.ts";
+import { sliceReads, stopSlicing } from "./sliced_reads.ts";
 import type { IncomingRequest, Upgraded } from "./transport.ts";
 import { WsSocket } from "./ws_socket.ts";
 
@@ -45,6 +48,9 @@ const GROUPS = 60;
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { port, hostname, reusePort, limits, clock, service } = options;
   const pings = new Pings(limits.pingTimeout, clock);
+  const proxies = new Proxies(options.trustedProxies);
+  const isProxy = (address: string) => proxies.includes(address);
+  const connections = new PlainConnections({ limits, clock, isProxy });
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -57,10 +63,16 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     } as Parameters<typeof createServer>[0],
   );
 
-  server.on("connection", (tcp: TcpSocket) => tcp.on("error", () => {})); // its close says so as well
+  server.on("connection", (tcp: TcpSocket) => {
+    tcp.on("error", () => {}); // its close says so as well
+    sliceReads(tcp);
+    connections.add(tcp);
+  });
 
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const tcp = request.socket; // which it forgets when it is over
+    if (!connections.begin(tcp)) return;
+    response.once("close", () => connections.end(tcp));
     guard(tcp, async () => {
       const transport = { address: tcp.remoteAddress ?? "unknown", upgrade: null };
       await write(await service().handle(incoming(request), transport), request, response);
@@ -69,11 +81,14 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
 
   server.on("upgrade", (request: IncomingMessage, tcp: TcpSocket, head: Buffer) => {
+    stopSlicing(tcp);
+    if (!connections.begin(tcp)) return;
     const upgrade = (protocol?: string): Upgraded => {
       if (!tcp.readable || !tcp.writable) throw clientGone();
       tcp.write(switching(request.headers["sec-websocket-key"]!, protocol));
       const socket = new WsSocket(tcp, head, limits.messageBytes, clock);
       pings.add(socket, tcp);
+      connections.remove(tcp);
       return { socket, response: new Response(null, { status: 101 }) };
     };
     guard(tcp, async () => {
@@ -85,6 +100,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
   // A proxy is what would understand it.
   server.on("connect", (_: IncomingMessage, tcp: TcpSocket) => {
+    stopSlicing(tcp);
     guard(tcp, () => {
       tcp.end(NO_PROXY);
       destroyLater(tcp);
@@ -100,6 +116,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     port: (server.address() as AddressInfo).port,
     async close() {
       pings.stop();
+      connections.stop();
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;

@@ -15,6 +15,7 @@ export async function listen(config: Partial<SyncServiceConfig> = {}, onDeploy =
     hostname: "127.0.0.1",
     reusePort: false,
     limits: { ...DEFAULT_LIMITS, ...config.limits },
+    trustedProxies: config.trustedProxies ?? [],
     clock: it.clock,
     service: () => it.service,
   }, onDeploy);
