@@ -71,10 +71,10 @@ export const DEFAULT_LIMITS: Limits = {
   connectionsPerAddress: 2_000,
   // A keystroke goes to them all.
   connectionsPerRoom: 2_000,
-  // 14 KB each: 70 MB. The one that has been idle for longest makes way.
-  httpConnections: 5_000,
-  // An office whose 500 people all have a page open; the browser of who made way connects again.
-  httpConnectionsPerAddress: 500,
+  // 14 KB each: 140 MB. The one that has been idle for longest makes way.
+  httpConnections: 10_000,
+  // All sockets of an office that reconnect at once, and its pages: more than `connectionsPerAddress`.
+  httpConnectionsPerAddress: 2_500,
   // Four seconds of a KV server's work, ten times that of a file's: who has waited for longer has given up.
   requests: 1_000,
   // A fifth of them: an office whose 500 people reconnect comes in three rounds, 5 s apart.
