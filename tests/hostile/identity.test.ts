@@ -48,6 +48,15 @@ Deno.test("HP11: tokens that name slow hosts keep no other account of did:web ou
   );
   const honest = await makeAccount(didAt(host.addr));
   let status = 0;
+  const asked: Deno.Conn[] = [];
+  // Which of them are asked is chance: the tokens race each other.
+  const enough = Promise.withResolvers<void>();
+  for (const listener of slow) {
+    listener.accept().then((line) => {
+      asked.push(line);
+      if (asked.length === 10) enough.resolve();
+    }, () => {}); // it was closed at the end of the test
+  }
   await target.withstands(`HP11 (A11), ${slow.length} slow hosts`, async () => {
     const giveUp = new AbortController();
     const asking = slow.map(async (listener) => {
@@ -55,7 +64,7 @@ Deno.test("HP11: tokens that name slow hosts keep no other account of did:web ou
       const token = forgeToken({ ...claims, aud, lxm: METHOD });
       return await ask(target, token, "198.51.100.1", giveUp.signal).catch(() => 0);
     });
-    const asked = await Promise.all(slow.slice(0, 10).map((listener) => listener.accept()));
+    await enough.promise;
     const token = await goodToken(honest, systemClock, { aud, lxm: METHOD });
     status = await ask(target, token, "203.0.113.5");
     giveUp.abort();
