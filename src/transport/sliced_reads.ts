@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import type { Socket as TcpSocket } from "node:net";
 
 /** Bytes that are parsed at once: 30 of the smallest requests, and most real ones. */
