@@ -27,10 +27,10 @@ export function isDone({ read, slices }: Update): boolean {
 /** So many of the slices of these updates, one after the other, are stored. */
 export function settle(updates: Update[], count: number): void {
   for (const update of updates) {
-    const applied = Math.min(count, update.slices.length);
-    update.slices = update.slices.slice(applied);
-    update.isBegun ||= applied > 0;
-    count -= applied;
+    const { length } = update.slices;
+    update.slices = count >= length ? [] : update.slices.slice(count);
+    update.isBegun ||= count > 0;
+    count = Math.max(0, count - length);
   }
 }
 
@@ -167,6 +167,9 @@ export class Arrivals {
    * Returns what is done.
    */
   putBack(taken: Arrival[]): Arrival[] {
+    if (taken.every((arrival) => arrival.type !== "update" || arrival.slices.length === 0)) {
+      return taken;
+    }
     const late = new Set<Member>();
     const isLate = (arrival: Arrival) => {
       if (!isOrdered(arrival) || arrival.member.isCut) return false;
@@ -174,7 +177,6 @@ export class Arrivals {
       return late.has(arrival.member);
     };
     const back = taken.filter(isLate);
-    if (back.length === 0) return taken;
     const gone = back.filter((arrival) => !this.#queue.includes(arrival));
     for (const arrival of gone) {
       if ("member" in arrival) arrival.member.waitingBytes += bytesOf(arrival);

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Document } from "./document.ts";
 import { outlineInSteps } from "./outline.ts";
-import { type Slice, Slices } from "./slices.ts";
+import { FINE_WEIGHT, type Slice, Slices } from "./slices.ts";
 
 /** Structs, about: they take Yjs some 10 ms. */
 const MOST = 8_192;
@@ -51,8 +51,12 @@ export class Portion {
     const enough = Math.max(LONG, this.#overhead);
     let count = 0;
     let integrated = 0;
+    let unseen = 0;
     const news = document.apply(slices.map(({ update }) => update), (applied) => {
       count = applied;
+      unseen += slices[count - 1]!.weight;
+      if (unseen < FINE_WEIGHT && count < slices.length) return false;
+      unseen = 0;
       integrated = this.clock.uptime() - begun;
       return integrated > enough;
     });

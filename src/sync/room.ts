@@ -364,7 +364,10 @@ export class Room {
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
         const done = this.#arrivals.putBack(batch);
         if (batch.some(({ type }) => type === "changed")) await this.#catchUp();
-        for (const arrival of done) if (arrival.type !== "changed") await this.#answer(arrival);
+        for (const arrival of done) {
+          const answered = arrival.type === "changed" ? undefined : this.#answer(arrival);
+          if (answered !== undefined) await answered;
+        }
         this.#broadcast.pumpIfDue();
         await this.#stored.compactIfDue(() => this.#tellIfIdle());
       }
@@ -707,15 +710,18 @@ export class Room {
     }
   }
 
-  async #answerUpdate(update: Update): Promise<void> {
-    const { member, read, isTorn, whole } = update;
+  #answerUpdate(update: Update): void | Promise<void> {
+    const { member, isTorn, whole } = update;
     if (!isDone(update)) return;
     if (whole) member.noteAnswer();
-    if (isTorn) {
-      member.beginGap(false);
-      await this.#noteGap(member, read!.outline);
-      this.#askToFill(member);
-    }
+    if (isTorn) return this.#answerTorn(update);
+    if (whole) member.noteWhole(this.#stored.document);
+  }
+
+  async #answerTorn({ member, read, whole }: Update): Promise<void> {
+    member.beginGap(false);
+    await this.#noteGap(member, read!.outline);
+    this.#askToFill(member);
     if (whole) member.noteWhole(this.#stored.document);
   }
 

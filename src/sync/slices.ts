@@ -12,7 +12,7 @@ const STRUCT_MEMORY = 256;
  * The most that is applied without a look at the clock: among 20,000 structs that were inserted at the
  * same place, 16 more take Yjs some 30 ms.
  */
-const FINE_WEIGHT = 16;
+export const FINE_WEIGHT = 16;
 
 /** Cuts a deletion: see `inParts`. */
 export type Cut = (deletion: Range) => Iterable<Part>;
@@ -47,14 +47,12 @@ export class Slices {
   // Few updates are cut: what it takes is made for those alone.
   #structs: Iterator<Placed> | null = null;
   #deletions: Iterator<Part> | null = null;
-  #structsLeft: number;
+  #structsLeft = 0;
   #state: "new" | "structs" | "deletions" | "done" = "new";
 
   constructor(outline: Outline, cut: Cut) {
     this.#outline = outline;
     this.#cut = cut;
-    this.#structsLeft = 0;
-    for (const { structs } of outline.blocks.values()) this.#structsLeft += structs;
   }
 
   /** There are no more. */
@@ -90,6 +88,9 @@ export class Slices {
     const { update, blocks } = this.#outline;
     if (this.#state === "new") {
       const whole = weightOf(this.#outline, this.#cut, weight);
+      if (whole > weight) {
+        for (const { structs } of blocks.values()) this.#structsLeft += structs;
+      }
       const isOneInsertion = this.#structsLeft === 1 && !this.#deletes;
       if (whole <= weight || isOneInsertion) {
         this.#state = "done";

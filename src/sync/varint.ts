@@ -19,7 +19,11 @@ const IS_NEGATIVE = 0x40;
  * @throws {MalformedNumberError}
  */
 export function readUint(decoder: Decoder): number {
-  return readGroups(decoder, 0, 1);
+  const { arr, pos } = decoder;
+  const first = arr[pos]!;
+  if (first >= CONTINUES || pos >= arr.length) return readGroups(decoder, 0, 1);
+  decoder.pos++; // most numbers have one byte
+  return first;
 }
 
 /**
