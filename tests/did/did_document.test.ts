@@ -1,3 +1,4 @@
+import "../../src/web/deno_2_5.ts"; // before @atproto/identity
 import { assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { getKey, getPds } from "@atproto/identity";
