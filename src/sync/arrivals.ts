@@ -54,6 +54,9 @@ const isOrdered = (arrival: Arrival): arrival is Ordered =>
 /** Bytes of updates that are read in advance: what is known of one then may take ten times its bytes. */
 const MAX_READ_BYTES = 8 * 1024 * 1024;
 
+/** To apply updates of more bytes together takes a millisecond or more: the smallest structs have some 8 bytes. */
+const HEAVY_BYTES = 8 * 1024;
+
 /** What an update costs beside its bytes while it waits. */
 const UPDATE_OVERHEAD_BYTES = 512;
 
@@ -94,6 +97,17 @@ export class Arrivals {
       else return readBytes === 0 || readBytes + length <= MAX_READ_BYTES ? arrival : undefined;
     }
     return undefined;
+  }
+
+  /** What is taken next may take milliseconds. */
+  get areHeavy(): boolean {
+    let bytes = 0;
+    for (const arrival of this.#queue) {
+      if (arrival.type !== "update" || this.#mustWait(arrival)) continue;
+      bytes += arrival.update.length;
+      if (bytes > HEAVY_BYTES) return true;
+    }
+    return false;
   }
 
   push(arrival: Arrival): void {

@@ -1,7 +1,8 @@
 import { MalformedUpdateError, StructReader } from "./struct_reader.ts";
 
-/** After so many bytes it is somebody else's turn: about 5 ms. */
+/** After so many bytes, structs or ranges it is somebody else's turn: about 5 ms. */
 const TURN_BYTES = 256 * 1024;
+const TURN_STRUCTS = 2_048;
 
 /** More authors in one update than any document has: Yjs walks through all of them at every change. */
 const MAX_CLIENTS = 100_000;
@@ -48,7 +49,12 @@ export function* outlineInSteps(
   isOurs = false,
 ): Generator<undefined, Outline, undefined> {
   const reader = new StructReader(update, { isOurs });
-  let turnAt = TURN_BYTES;
+  let [turnAt, structsLeft] = [TURN_BYTES, TURN_STRUCTS];
+  const isTurnOver = () => {
+    if (--structsLeft > 0 && reader.at < turnAt) return false;
+    [turnAt, structsLeft] = [reader.at + TURN_BYTES, TURN_STRUCTS];
+    return true;
+  };
   const blocks = new Map<number, Block>();
   for (let left = reader.number(); left > 0; left--) {
     const structs = reader.number();
@@ -64,17 +70,13 @@ export function* outlineInSteps(
       const { length, isSkip } = reader.struct(clock);
       clock += length;
       if (!isSkip) block.end = clock;
-      if (reader.at < turnAt) continue;
-      turnAt = reader.at + TURN_BYTES;
-      yield;
+      if (isTurnOver()) yield;
     }
   }
   const deletionsAt = reader.at;
   const { memory } = reader;
   for (const _ of readDeletions(reader, isOurs ? Infinity : MAX_CLIENTS)) {
-    if (reader.at < turnAt) continue;
-    turnAt = reader.at + TURN_BYTES;
-    yield;
+    if (isTurnOver()) yield;
   }
   if (!reader.isAtEnd) {
     throw new MalformedUpdateError("there are bytes after the end of the update");

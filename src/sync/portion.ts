@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Document } from "./document.ts";
+import type { HeavyTurns } from "./heavy_turns.ts";
 import { outlineInSteps } from "./outline.ts";
 import { FINE_WEIGHT, type Slice, Slices } from "./slices.ts";
 
@@ -12,8 +13,8 @@ const MOST = 8_192;
 const LEAST = 256;
 const LEAST_PER_CLIENT = 1 / 8;
 
-/** An update of more bytes for each struct of a portion is read bit by bit: 64 KiB take about 1 ms. */
-const LARGE_BYTES = 8;
+/** An update of more bytes for each struct of a portion is read bit by bit: 16 KiB take up to 5 ms. */
+const LARGE_BYTES = 2;
 
 /** More than this and the next is half as large, much less and it is twice as large, in ms. */
 const LONG = 15;
@@ -73,11 +74,11 @@ export class Portion {
 }
 
 /** Does what comes in steps, with everybody else's turn in between. */
-export async function inTurns<T>(clock: Clock, steps: Iterator<undefined, T>): Promise<T> {
+export async function inTurns<T>(turns: HeavyTurns, steps: Iterator<undefined, T>): Promise<T> {
   while (true) {
+    await turns.turn();
     const { done, value } = steps.next();
     if (done) return value;
-    await clock.turn();
   }
 }
 
@@ -86,7 +87,7 @@ export async function inTurns<T>(clock: Clock, steps: Iterator<undefined, T>): P
  * @throws {PoisonedError}
  */
 export async function* applyInTurns(
-  clock: Clock,
+  turns: HeavyTurns,
   portion: Portion,
   document: Document,
   updates: Uint8Array[],
@@ -100,7 +101,7 @@ export async function* applyInTurns(
     return news;
   };
   for (const update of updates) {
-    const outline = await inTurns(clock, outlineInSteps(update, true));
+    const outline = await inTurns(turns, outlineInSteps(update, true));
     document.structMemory += outline.memory;
     const slices = new Slices(outline, (deletion) => document.deletion(deletion));
     while (!slices.done) {
@@ -112,7 +113,7 @@ export async function* applyInTurns(
       while (weight >= portion.weight || slices.isAtDeletions && waiting.length > 0) {
         const news = applySome();
         if (news !== null) yield news;
-        await clock.turn();
+        await turns.turn();
         if (waiting.length > 0) weight = portion.weight;
       }
     }
@@ -120,6 +121,6 @@ export async function* applyInTurns(
   while (waiting.length > 0) {
     const news = applySome();
     if (news !== null) yield news;
-    await clock.turn();
+    await turns.turn();
   }
 }

@@ -22,6 +22,7 @@ import { type Arrival, Arrivals, isDone, settle, type Update } from "./arrivals.
 import { checkStateVector, isEmpty, PoisonedError } from "./document.ts";
 import { Doubt, REFUTED } from "./doubt.ts";
 import { BadFrameError, type Frame, readFrame } from "./frames.ts";
+import type { HeavyTurns } from "./heavy_turns.ts";
 import { Member } from "./member.ts";
 import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import type { Peer } from "./peer.ts";
@@ -78,6 +79,7 @@ export interface RoomOptions {
   name: string;
   store: RoomStore;
   clock: Clock;
+  turns: HeavyTurns;
   announcer: Announcer;
   presenceClock: PresenceClock;
   sendBudgets: SendBudgets;
@@ -101,6 +103,7 @@ export class Room {
   readonly name: string;
   readonly #store: RoomStore;
   readonly #clock: Clock;
+  readonly #turns: HeavyTurns;
   readonly #onIdle: (room: Room) => void;
   readonly #onDamage: (error: DamagedRoomError) => void;
   readonly #limits: RoomLimits;
@@ -126,6 +129,7 @@ export class Room {
       name,
       store,
       clock,
+      turns,
       announcer,
       presenceClock,
       sendBudgets,
@@ -140,6 +144,7 @@ export class Room {
     this.name = name;
     this.#store = store;
     this.#clock = clock;
+    this.#turns = turns;
     this.#onIdle = onIdle;
     this.#onDamage = onDamage;
     this.#limits = limits;
@@ -167,6 +172,7 @@ export class Room {
       name,
       store,
       clock,
+      turns,
       tally,
       maxMemory: limits.documentMemory,
       portion,
@@ -359,6 +365,7 @@ export class Room {
         await this.#clock.turn();
         await this.#stored.recountIfDue();
         await this.#readLarge();
+        if (this.#arrivals.areHeavy) await this.#turns.turn();
         const { weight } = this.#stored.portion;
         const batch = this.#arrivals.take(weight, (update) => this.#isAllowed(update));
         await this.#commit(batch.filter((arrival) => arrival.type === "update"));
@@ -383,7 +390,7 @@ export class Room {
   async #readLarge(): Promise<void> {
     for (let next = this.#arrivals.unread; next !== undefined; next = this.#arrivals.unread) {
       try {
-        next.read = this.#sliced(await inTurns(this.#clock, outlineInSteps(next.update)));
+        next.read = this.#sliced(await inTurns(this.#turns, outlineInSteps(next.update)));
       } catch (error) {
         if (!(error instanceof MalformedUpdateError)) throw error;
         this.#arrivals.drop(next);
@@ -744,7 +751,7 @@ export class Room {
   /** Finds out what of an update that was not taken whole is missing. */
   async #noteGap(member: Member, outline: Outline): Promise<void> {
     const isKept = await inTurns(
-      this.#clock,
+      this.#turns,
       member.readGapInSteps(this.#stored.document, outline),
     );
     if (!isKept) this.#expel(member, TOO_MUCH, Close.TRY_AGAIN);

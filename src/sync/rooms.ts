@@ -7,6 +7,7 @@ import { Refusal } from "../refusal.ts";
 import type { DamagedRoomError, RoomStore } from "../store/room_store.ts";
 import { Announcer } from "./announcer.ts";
 import { Close } from "./close.ts";
+import { HeavyTurns } from "./heavy_turns.ts";
 import type { Peer } from "./peer.ts";
 import { PresenceClock } from "./presence_clock.ts";
 import { Room, type RoomLimits, type Seat } from "./room.ts";
@@ -42,6 +43,7 @@ export interface RoomsOptions {
 /** The rooms in memory. They appear with their first peer and go some time after their last. */
 export class Rooms {
   readonly #options: RoomsOptions;
+  readonly #turns: HeavyTurns;
   readonly #announcer: Announcer;
   readonly #presenceClock: PresenceClock;
   readonly #sendBudgets: SendBudgets;
@@ -56,6 +58,7 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
+    this.#turns = new HeavyTurns(options.clock);
     this.#announcer = new Announcer(options.store.presence, options.clock);
     this.#presenceClock = new PresenceClock(options.store.presence);
     this.#sendBudgets = new SendBudgets(options.limits.unsentBytesPerDid, options.clock);
@@ -155,6 +158,7 @@ export class Rooms {
       limits,
       tally,
       portion,
+      turns: this.#turns,
       announcer: this.#announcer,
       presenceClock: this.#presenceClock,
       sendBudgets: this.#sendBudgets,

@@ -10,6 +10,7 @@ import {
   type RoomStore,
 } from "../store/room_store.ts";
 import { Document, PoisonedError } from "./document.ts";
+import type { HeavyTurns } from "./heavy_turns.ts";
 import { type Outline, outline, outlineInSteps } from "./outline.ts";
 import { applyInTurns, inTurns, Portion } from "./portion.ts";
 import type { Slice } from "./slices.ts";
@@ -43,6 +44,7 @@ export interface StoredDocumentOptions {
   name: string;
   store: RoomStore;
   clock: Clock;
+  turns: HeavyTurns;
   tally: Tally;
   /** The most bytes of memory that the document may need, about. */
   maxMemory: number;
@@ -56,6 +58,7 @@ export class StoredDocument {
   readonly #name: string;
   readonly #store: RoomStore;
   readonly #clock: Clock;
+  readonly #turns: HeavyTurns;
   readonly #tally: Tally;
   #log: RoomLog;
   #document: Document | null = null;
@@ -65,11 +68,12 @@ export class StoredDocument {
   #compacting = false;
   #compactNotBefore = 0;
 
-  constructor({ name, store, clock, tally, maxMemory, portion }: StoredDocumentOptions) {
+  constructor({ name, store, clock, turns, tally, maxMemory, portion }: StoredDocumentOptions) {
     this.portion = new Portion(clock, portion);
     this.#name = name;
     this.#store = store;
     this.#clock = clock;
+    this.#turns = turns;
     this.#tally = tally;
     this.#maxMemory = maxMemory;
     this.#log = store.log(name);
@@ -109,8 +113,8 @@ export class StoredDocument {
    */
   async recountIfDue(): Promise<void> {
     if (!this.#seemsOverMemory || !this.#isRecountDue) return;
-    const state = await inTurns(this.#clock, this.document.stateInSteps());
-    const { memory } = await inTurns(this.#clock, outlineInSteps(state, true));
+    const state = await inTurns(this.#turns, this.document.stateInSteps());
+    const { memory } = await inTurns(this.#turns, outlineInSteps(state, true));
     this.document.structMemory = memory;
     this.#counted = this.document.memory;
   }
@@ -149,7 +153,7 @@ export class StoredDocument {
   /** Applies what others have stored, and yields what was new in it. @throws {DamagedRoomError} */
   async *merge(others: Uint8Array[]): AsyncIterable<Uint8Array> {
     if (others.length === 0) return;
-    yield* applyInTurns(this.#clock, this.portion, this.document, others);
+    yield* applyInTurns(this.#turns, this.portion, this.document, others);
     if (this.document.dropPending()) throw new DamagedRoomError(this.#name, "its log has a gap");
   }
 
@@ -176,7 +180,7 @@ export class StoredDocument {
     if (weight < Math.max(COMPACT_BYTES, snapshotBytes / 2)) return;
     if (this.#compacting || this.#clock.uptime() < this.#compactNotBefore) return;
     this.#compacting = true;
-    const snapshot = await inTurns(this.#clock, this.document.stateInSteps());
+    const snapshot = await inTurns(this.#turns, this.document.stateInSteps());
     this.#log.compact(snapshot).catch((error) => {
       this.#compactNotBefore = this.#clock.uptime() + COMPACT_RETRY;
       logger[levelOf(error, "error")]("compacting {room} failed: {error}", {
@@ -194,7 +198,7 @@ export class StoredDocument {
     const document = new Document();
     const stored = await log.pull();
     try {
-      const portions = applyInTurns(this.#clock, this.portion, document, stored);
+      const portions = applyInTurns(this.#turns, this.portion, document, stored);
       while (!(await portions.next()).done);
     } catch (error) {
       if (!(error instanceof PoisonedError || error instanceof MalformedUpdateError)) throw error;
