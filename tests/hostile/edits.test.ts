@@ -29,12 +29,14 @@ Deno.test("HP18: an edit under a client id and clock that somebody else has used
     alice.text.insert(end, "a");
     alice.probe(1);
     await alice.hears("ack 1");
+    const clientId = alice.doc.clientID;
+    const saved = encodeStateAsUpdate(alice.doc); // before her connection, which may still hear others, is closed
     alice.leave();
 
     // While she is offline, Mallory writes as her client.
     const mallory = await connectPeer(target, MALLORY, ROOM);
     await mallory.hears("step2");
-    mallory.doc.clientID = alice.doc.clientID;
+    mallory.doc.clientID = clientId;
     mallory.text.insert(end + 1, "m");
     mallory.probe(2);
     await mallory.hears("ack 2");
@@ -42,9 +44,9 @@ Deno.test("HP18: an edit under a client id and clock that somebody else has used
 
     // She comes back with an edit of her own, under the same clock.
     const back = new TestPeer(ALICE);
-    applyUpdate(back.doc, encodeStateAsUpdate(alice.doc), back);
+    applyUpdate(back.doc, saved, back);
     const before = encodeStateVector(back.doc);
-    back.doc.clientID = alice.doc.clientID;
+    back.doc.clientID = clientId;
     back.text.insert(end + 1, "A");
     back.joinOver(await openSocket(target, ALICE));
     if (way === "update") back.sendUpdate(encodeStateAsUpdate(back.doc, before));

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DEV_TOKEN } from "../outside/clients.ts";
 import { RawLine } from "./raw_line.ts";
 import { dose, MALLORY, Target, within } from "./target.ts";
+import { repeated } from "./wire.ts";
 
 const METHOD = "/xrpc/chat.roomy.v0.sync.getTicket";
 
@@ -135,6 +136,17 @@ Deno.test("HP13: no request, however odd, is an error of ours", async () => {
     "a chunk extension of 30 KB: 400",
   ]);
   assertEquals(unforeseen(target).slice(0, 3), []);
+});
+
+Deno.test("HP31: requests in one go whose answers nobody reads are not answered all at once", async () => {
+  await using target = await Target.start();
+  const count = dose(2_000, 5_500);
+  const request = text("GET /lexicons HTTP/1.1\r\nhost: x\r\n\r\n");
+  await target.withstands(`HP31, ${count} requests in one go, unread`, async () => {
+    using line = await RawLine.connect(target.url);
+    await line.flood(repeated(request, 100), count / 100, 3_000);
+    return `${(line.written / 1024).toFixed(0)} KB sent`;
+  }, { isWork: true });
 });
 
 Deno.test("HP32: a flood of health checks, which no limit counts, costs the store nothing more", async () => {

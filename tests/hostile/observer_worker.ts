@@ -35,6 +35,8 @@ export interface Measured {
   p50: number;
   p99: number;
   max: number;
+  /** How much CPU time the server's main thread used meanwhile, at p99. A busy machine does not change it. */
+  cpu: number;
   /** Edits that never arrived, and why a client of the calm room was disconnected, if it was. */
   lost: number;
   fault: string | null;
@@ -51,9 +53,10 @@ let watched: Watched;
 let writer: Client;
 let reader: Client;
 let clock = 0;
-/** When each edit was due, by its clock. */
-const due = new Map<number, number>();
+/** When each edit was due, and the server's CPU time then, by the edit's clock. */
+const due = new Map<number, { at: number; cpu: number }>();
 let latencies: number[] = [];
+let cpuTimes: number[] = [];
 let lateness: number[] = [];
 let nextAt = 0;
 /** The largest resident set of a process that had to be killed, in MB. */
@@ -75,9 +78,11 @@ async function begin(about: Watched): Promise<void> {
   writer = await join();
   reader = await join();
   reader.onNews = (_writer, from, to) => {
-    const now = performance.now();
+    const [now, cpu] = [performance.now(), mainThreadCpu()];
     for (let n = from; n < to; n++) {
-      latencies.push(now - due.get(n)!);
+      const sent = due.get(n)!;
+      latencies.push(now - sent.at);
+      cpuTimes.push(cpu - sent.cpu);
       due.delete(n);
     }
   };
@@ -85,7 +90,7 @@ async function begin(about: Watched): Promise<void> {
   setInterval(() => {
     const now = performance.now();
     lateness.push(Math.max(0, now - nextAt));
-    due.set(clock, now);
+    due.set(clock, { at: now, cpu: mainThreadCpu() });
     writer.send(keystroke(FIRST_WRITER, clock++));
     nextAt = now + PACE_MS;
   }, PACE_MS);
@@ -106,8 +111,18 @@ function memory(field: "VmRSS" | "VmHWM"): number {
   }
 }
 
+/** Milliseconds that the main thread has run: https://docs.kernel.org/scheduler/sched-stats.html */
+function mainThreadCpu(): number {
+  try {
+    return Number(Deno.readTextFileSync(`/proc/${watched.pid}/schedstat`).split(" ")[0]) / 1e6;
+  } catch {
+    return 0; // the process has ended
+  }
+}
+
 function reset(): void {
   latencies = [];
+  cpuTimes = [];
   lateness = [];
   // Resets VmHWM: https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
   Deno.writeTextFileSync(`/proc/${watched.pid}/clear_refs`, "5");
@@ -123,7 +138,7 @@ async function report(): Promise<Measured> {
   }
   const lost = [...due].filter(([n]) => n <= last);
   const now = performance.now();
-  const all = [...latencies, ...lost.map(([, at]) => now - at)].sort((a, b) => a - b);
+  const all = [...latencies, ...lost.map(([, { at }]) => now - at)].sort((a, b) => a - b);
   return {
     peak: killedAt ?? memory("VmHWM"),
     rss: memory("VmRSS"),
@@ -131,6 +146,7 @@ async function report(): Promise<Measured> {
     p50: quantile(all, 0.5),
     p99: quantile(all, 0.99),
     max: all.at(-1) ?? 0,
+    cpu: quantile(cpuTimes.toSorted((a, b) => a - b), 0.99),
     lost: lost.length,
     fault: writer.fault ?? reader.fault,
     noise: quantile(lateness.toSorted((a, b) => a - b), 0.99),

@@ -15,16 +15,19 @@ export const TARGET_FOLDER = Deno.env.get("HOSTILE_TARGET");
 const MAX_PEAK_MB = 300;
 
 /**
- * The 99th percentile of the calm room may grow by this factor. The machine is shared with other tests,
- * so the time itself says little; each of the faults that were found stopped the room for seconds.
+ * How much CPU time the server's main thread may use, in ms, while an edit of the calm room is on its way
+ * (at p99). On an idle machine that is the latency, and the attacks here cost 10-150 ms; where other tests
+ * run as well it is twice that. The faults that were found took from 400 ms to minutes.
  */
-const MAX_SLOWDOWN = 10;
-
-/** Below this p99 without an attack, in ms, a slowdown is counted from here. */
-const FLOOR_MS = dose(50, 10);
+const MAX_CPU_MS = 400;
 
 /** How long the calm room is watched before an attack, and after it, in ms. */
 const BASELINE_MS = 500;
+
+/** A process is warm once an edit costs less CPU time than this, in ms, over so long, in ms. */
+const WARM_CPU_MS = 20;
+const WARM_UP_MS = 200;
+const MAX_WARM_UPS = 20;
 
 /** The owner of the calm room and of the square. */
 export const OWNER = "did:plc:ownerooooooooooooooooooo";
@@ -50,6 +53,10 @@ export async function within<T, U>(ms: number, awaited: Promise<T>, otherwise: U
   const first = await Promise.race([awaited, late]);
   clearTimeout(timer);
   return first;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** An answer of the service. */
@@ -88,6 +95,11 @@ export class Target implements AsyncDisposable {
     );
     assertEquals((await target.call("getTicket", OWNER, { room: SQUARE })).status, 200);
     await target.call("setVisibility", OWNER, { room: SQUARE, visibility: "public-read" });
+    // It loads what the first callers need while it is ready already.
+    for (let n = 0; n < MAX_WARM_UPS; n++) {
+      const { cpu } = await target.observer.during(() => pause(WARM_UP_MS));
+      if (cpu < WARM_CPU_MS) break;
+    }
     return target;
   }
 
@@ -140,12 +152,11 @@ export class Target implements AsyncDisposable {
     attack: () => Promise<string>,
     { isWork = false } = {},
   ): Promise<void> {
-    const pause = () => new Promise((resolve) => setTimeout(resolve, BASELINE_MS));
-    const before = await this.observer.during(pause);
+    const before = await this.observer.during(() => pause(BASELINE_MS));
     let saw = "";
     const during = await this.observer.during(async () => {
       saw = await attack();
-      await pause(); // what has arrived is still to be worked off
+      await pause(BASELINE_MS); // what has arrived is still to be worked off
     });
     console.log(
       `${name}: ${saw}\n  ${describe(during)}; ` +
@@ -158,11 +169,9 @@ export class Target implements AsyncDisposable {
     assert(during.peak < MAX_PEAK_MB, `${name}: the process took ${during.peak.toFixed(0)} MB`);
     assertEquals(during.fault, null, `${name}: a client of the calm room was disconnected`);
     assertEquals(during.lost, 0, `${name}: edits of the calm room were lost`);
-    const usual = Math.max(before.p99, during.noise, FLOOR_MS);
-    const slowdown = during.p99 / usual;
     assert(
-      isWork || slowdown <= MAX_SLOWDOWN,
-      `${name}: the calm room was ${slowdown.toFixed(0)} times slower: ${describe(during)}`,
+      isWork || during.cpu < MAX_CPU_MS,
+      `${name}: the calm room waited for ${during.cpu.toFixed(0)} ms of work: ${describe(during)}`,
     );
   }
 
@@ -173,9 +182,11 @@ export class Target implements AsyncDisposable {
   }
 }
 
-function describe({ peak, rss, edits, p50, p99, max, noise }: Measured): string {
+function describe({ peak, rss, edits, p50, p99, max, cpu, noise }: Measured): string {
   return `peak ${peak.toFixed(0)} MB, then ${rss.toFixed(0)} MB; calm room: ${edits} edits, ` +
-    `p50 ${ms(p50)}, p99 ${ms(p99)}, max ${ms(max)} (the machine itself: ${ms(noise)})`;
+    `p50 ${ms(p50)}, p99 ${ms(p99)}, max ${ms(max)}, CPU ${ms(cpu)} (the machine itself: ${
+      ms(noise)
+    })`;
 }
 
 function ms(time: number): string {
