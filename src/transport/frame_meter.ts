@@ -1,5 +1,6 @@
 /** Opcodes from here on are control frames: https://www.rfc-editor.org/rfc/rfc6455#section-5.2 */
 const FIRST_CONTROL_OPCODE = 8;
+const CLOSE_OPCODE = 8;
 
 /** What a read costs that is kept until its message is complete, in bytes, on top of its own. */
 const READ_BYTES = 256;
@@ -28,6 +29,12 @@ export class FrameMeter {
   #inMessage = false;
   #isFinal = false;
   #incomplete = 0;
+  #hasClose = false;
+
+  /** A close frame has begun. */
+  get hasClose(): boolean {
+    return this.#hasClose;
+  }
 
   /** What a message that is not complete has cost so far, in bytes. */
   get incomplete(): number {
@@ -65,6 +72,7 @@ export class FrameMeter {
   /** Begins a frame. Returns whether a message begins with it. */
   #begin({ opcode, isFinal, payload }: Header): boolean {
     this.#left = payload;
+    if (opcode === CLOSE_OPCODE) this.#hasClose = true;
     this.#isControl = opcode >= FIRST_CONTROL_OPCODE;
     if (this.#isControl) return false;
     this.#isFinal = isFinal;

@@ -55,8 +55,10 @@ export class WsSocket implements Socket {
   readonly #clock: Clock;
   readonly #meter = new FrameMeter();
   readonly #maxIncomplete: number;
-  /** Null once nothing that comes matters any more. */
+  /** Null once no message that comes matters any more. */
   #receiver: Receiver | null;
+  /** Whether it is still known where frames begin: not after one that breaks the protocol. */
+  #isInStep = true;
   #events: SocketEvents | null = null;
   /** What was read and not handed on yet. */
   #unread: Uint8Array = NOTHING;
@@ -176,14 +178,15 @@ export class WsSocket implements Socket {
 
   /** Hands on as much as fits into a turn. */
   #readOn(): void {
-    const { frames, bytes } = this.#receiver === null
-      // Nobody can tell any more where frames begin, and so much is read for the peer's sake alone.
-      ? { frames: FRAMES_PER_TURN, bytes: this.#unread.length }
-      : this.#meter.read(this.#unread, FRAMES_PER_TURN);
+    const { frames, bytes } = this.#isInStep
+      ? this.#meter.read(this.#unread, FRAMES_PER_TURN)
+      : { frames: 0, bytes: this.#unread.length };
     const part = this.#unread.subarray(0, bytes);
     this.#unread = bytes === this.#unread.length ? NOTHING : this.#unread.subarray(bytes);
-    this.#events?.arrived(frames, bytes);
+    // What is dropped is read for the peer's sake alone, and counts as a turn's frames.
+    this.#events?.arrived(this.#receiver === null ? FRAMES_PER_TURN : frames, bytes);
     this.#receiver?.write(part);
+    if (this.#receiver === null && this.#isInStep && this.#meter.hasClose) this.#finish();
     if (this.incomplete > this.#maxIncomplete) {
       this.#fail(TOO_BIG, "a message arrives in too many frames");
     }
@@ -224,9 +227,10 @@ export class WsSocket implements Socket {
     this.#events?.drained();
   }
 
-  /** Sends a close frame, after everything that was sent before. */
+  /** Sends a close frame, after everything that was sent before. From now on only the answer is looked for. */
   #sayGoodbye(code: number, reason: string): void {
     this.#isClosing = true;
+    this.#receiver = null;
     this.#cancelTimer ??= this.#clock.after(CLOSE_TIMEOUT_MS, () => this.terminate());
     this.#write(framed(closing(code, reason), CLOSE));
   }
@@ -240,15 +244,17 @@ export class WsSocket implements Socket {
 
   /** What has come breaks a rule. Nobody can tell where the next frame begins. */
   #fail(code: number, reason: string): void {
-    if (this.#receiver === null) return;
-    const isNews = !this.#isClosing;
-    if (isNews) this.#sayGoodbye(code, reason);
+    if (!this.#isInStep) return;
+    this.#isInStep = false;
+    if (this.#isClosing) return this.#finish();
+    this.#sayGoodbye(code, reason);
     this.#finish();
-    if (isNews) this.#events?.failed(code, reason);
+    this.#events?.failed(code, reason);
   }
 
   /** Nothing more that comes matters: ends our side as soon as everything is sent. */
   #finish(): void {
+    if (this.#isOver) return;
     this.#isClosing = true;
     this.#isOver = true;
     this.#cancelTimer ??= this.#clock.after(CLOSE_TIMEOUT_MS, () => this.terminate());
