@@ -126,7 +126,7 @@ function denseUpdate(kind: string, structs: number): Uint8Array {
 }
 
 Deno.test("HP29: a document takes no more memory than its limits say, whatever it is made of", async () => {
-  for (const kind of Object.keys(DENSE)) {
+  for (const kind of dose(["arrays", "subdocuments"], Object.keys(DENSE))) {
     await using target = await Target.start();
     assertEquals((await target.call("getTicket", MALLORY, { room: OWN })).status, 200);
     const structs = dose(60_000, 1_000_000);
@@ -172,7 +172,7 @@ Deno.test("HP35: wherever a client leaves, its place is free, and the room forge
     const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     return Number(/^tessera_connections (\d+)$/m.exec(text)![1]);
   };
-  const before = await open();
+  let before = -1;
   const presence = awarenessFrame(bytesOf(1, 77, 1, 2, [0x7b, 0x7d]));
   const bytes = concat([
     handshake(target.door()),
@@ -182,6 +182,7 @@ Deno.test("HP35: wherever a client leaves, its place is free, and the room forge
   const rounds = dose(150, 600);
   let after = -1;
   await target.withstands(`HP35, ${rounds} clients that leave somewhere`, async () => {
+    before = await open();
     for (let n = 0; n < rounds; n += 10) {
       await Promise.all(Array.from({ length: 10 }, async (_, m) => {
         const line = await RawLine.connect(target.url);
