@@ -117,8 +117,8 @@ export const DEFAULT_LIMITS: Limits = {
   documentBytes: 64 * MiB,
   // Ten people who open it four times a day for two years. Each costs every keystroke 0.5 us, here and in browsers.
   documentClients: 20_000,
-  // 400,000 pieces of text, or 60,000 elements with attributes; some bytes of a message need 300 of memory.
-  documentMemory: 96 * MiB,
+  // 350,000 pieces of text, or 50,000 elements with attributes; some bytes of a message need 300 of memory.
+  documentMemory: 80 * MiB,
   // 9 KB for a small one.
   rooms: 10_000,
   // Nobody knows how much there is; `config.ts` asks the container.

@@ -23,7 +23,7 @@ const MAX_STATE_VECTOR = 512 * 1024;
  * So many bytes of what waits for its parents are kept until the batch is over: what they wait for may
  * come with it. Yjs reads all of them again at each update.
  */
-const MAX_PENDING_BYTES = 4 * 1024;
+const MAX_PENDING_BYTES = 512;
 
 /** An update that could be read broke the document, which may now be half-changed: rebuild it. */
 export class PoisonedError extends Error {
@@ -79,7 +79,7 @@ const CLIENT_MEMORY = 200;
  * What a root type counts as: for each item that is written, Yjs looks through all of them. With the
  * default limit there may be about a thousand.
  */
-const ROOT_MEMORY = 96 * 1024;
+const ROOT_MEMORY = 80 * 1024;
 
 /** A room's Yjs document. `apply` is the only way to change it. */
 export class Document {

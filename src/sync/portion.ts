@@ -12,6 +12,7 @@ const MOST = 8_192;
  */
 const LEAST = 256;
 const LEAST_PER_CLIENT = 1 / 8;
+const MS_PER_CLIENT = 0.001;
 
 /** An update of more bytes for each struct of a portion is read bit by bit: 16 KiB take up to 5 ms. */
 const LARGE_BYTES = 2;
@@ -23,9 +24,6 @@ const SHORT = 5;
 /** How much of a document is changed in one go: so much that nobody else is kept waiting for long. */
 export class Portion {
   #weight: number;
-  /** How long the last change took beside finding places for its structs, in ms. */
-  #overhead = 0;
-
   /** @param most The largest, in structs. */
   constructor(private readonly clock: Clock, private readonly most = MOST) {
     this.#weight = most;
@@ -49,20 +47,17 @@ export class Portion {
    */
   apply(document: Document, slices: Slice[]): { news: Uint8Array | null; count: number } {
     const begun = this.clock.uptime();
-    const enough = Math.max(LONG, this.#overhead);
+    const enough = Math.max(LONG, document.clients * MS_PER_CLIENT);
     let count = 0;
-    let integrated = 0;
     let unseen = 0;
     const news = document.apply(slices.map(({ update }) => update), (applied) => {
       count = applied;
       unseen += slices[count - 1]!.weight;
       if (unseen < FINE_WEIGHT && count < slices.length) return false;
       unseen = 0;
-      integrated = this.clock.uptime() - begun;
-      return integrated > enough;
+      return this.clock.uptime() - begun > enough;
     });
     const took = this.clock.uptime() - begun;
-    this.#overhead = took - integrated;
     const ofClients = document.clients * LEAST_PER_CLIENT;
     const least = Math.max(Math.min(LEAST, this.most), ofClients);
     if (took > LONG) this.#weight = Math.max(least, this.#weight / 2);

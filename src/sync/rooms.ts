@@ -58,7 +58,7 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
-    this.#turns = new HeavyTurns(options.clock);
+    this.#turns = new HeavyTurns(options.clock, () => this.#rooms.size > 1);
     this.#announcer = new Announcer(options.store.presence, options.clock);
     this.#presenceClock = new PresenceClock(options.store.presence);
     this.#sendBudgets = new SendBudgets(options.limits.unsentBytesPerDid, options.clock);

@@ -1,10 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { HeavyTurns } from "../../src/sync/heavy_turns.ts";
+import { FakeClock } from "../fake_clock.ts";
+import { settle } from "./world.ts";
 
 Deno.test("HP37: heavy work is done one piece at a time, in the order of asking, with turns for others in between", async () => {
   let pass = () => {};
   const turns = new HeavyTurns({
     turn: () => new Promise((resolve) => pass = resolve),
+    uptime: () => 0,
+    after: () => () => {},
   });
   const done: string[] = [];
   const work = async (room: string, pieces: number) => {
@@ -29,4 +33,25 @@ Deno.test("HP37: heavy work is done one piece at a time, in the order of asking,
   await settled();
   await work("d", 1);
   assertEquals(done, ["d0"]);
+});
+
+Deno.test("R29: after heavy work that took long others come first for as long, if there is another room", async () => {
+  for (const isShared of [true, false]) {
+    const clock = new FakeClock();
+    const turns = new HeavyTurns(clock, () => isShared);
+    const done: string[] = [];
+    const work = async (what: string, took: number) => {
+      await turns.turn();
+      clock.block(took);
+      done.push(what);
+    };
+    const all = Promise.all([work("short", 4), work("long", 20), work("last", 1)]);
+    await settle();
+    assertEquals(done, isShared ? ["short", "long"] : ["short", "long", "last"]);
+    clock.advance(19);
+    await settle();
+    assertEquals(done.length, isShared ? 2 : 3);
+    clock.advance(1);
+    await all;
+  }
 });
