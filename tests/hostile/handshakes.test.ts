@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { WebSocket as WsSocket } from "ws";
 import { getTicket } from "../outside/clients.ts";
 import { handshake, RawLine } from "./raw_line.ts";
-import { dose, MALLORY, OWNER, SQUARE, Target, within } from "./target.ts";
+import { dose, MALLORY, OWNER, SQUARE, Target, testLong, within } from "./target.ts";
 import { Opcode, wsFrame } from "./wire.ts";
 
 /** Opens so many sockets at the same moment. Returns the lines and how many were opened. */
@@ -126,7 +126,7 @@ Deno.test("HP23: list headers are read as RFC 9110 says, by npm's ws and by hand
   });
 });
 
-Deno.test("HP24: handshakes that stop midway keep nobody out", async () => {
+testLong("HP24: handshakes that stop midway keep nobody out", async () => {
   await using target = await Target.start();
   const count = dose(500, 5_000);
   let status = 0;

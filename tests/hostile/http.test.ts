@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEV_TOKEN } from "../outside/clients.ts";
 import { RawLine } from "./raw_line.ts";
-import { dose, MALLORY, Target, within } from "./target.ts";
+import { dose, MALLORY, Target, testLong, within } from "./target.ts";
 import { repeated } from "./wire.ts";
 
 const METHOD = "/xrpc/chat.roomy.v0.sync.getTicket";
@@ -149,25 +149,28 @@ Deno.test("HP31: requests in one go whose answers nobody reads are not answered 
   }, { isWork: true });
 });
 
-Deno.test("HP32: a flood of health checks, which no limit counts, costs the store nothing more", async () => {
-  await using target = await Target.start();
-  const count = dose(2_000, 10_000);
-  let served = 0;
-  await target.withstands(`HP32, ${count} x /readyz`, async () => {
-    for (let n = 0; n < count; n += 50) {
-      const answers = await Promise.all(
-        Array.from(
-          { length: 50 },
-          () => statusOf(target, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"),
-        ),
-      );
-      served += answers.filter((status) => status === 200).length;
-    }
-    return `${served} answered with 200`;
-  }, { isWork: true });
-});
+testLong(
+  "HP32: a flood of health checks, which no limit counts, costs the store nothing more",
+  async () => {
+    await using target = await Target.start();
+    const count = dose(2_000, 10_000);
+    let served = 0;
+    await target.withstands(`HP32, ${count} x /readyz`, async () => {
+      for (let n = 0; n < count; n += 50) {
+        const answers = await Promise.all(
+          Array.from(
+            { length: 50 },
+            () => statusOf(target, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"),
+          ),
+        );
+        served += answers.filter((status) => status === 200).length;
+      }
+      return `${served} answered with 200`;
+    }, { isWork: true });
+  },
+);
 
-Deno.test("HP26: tickets that nobody redeems leave nothing behind", async () => {
+testLong("HP26: tickets that nobody redeems leave nothing behind", async () => {
   await using target = await Target.start({
     REQUESTS_PER_ADDRESS: "1000000",
     CALLS_PER_DID: "1000000",

@@ -4,7 +4,7 @@ import * as encoding from "lib0/encoding";
 import { step1 } from "../bench/wire/messages.ts";
 import { awarenessFrame, syncFrame } from "../sync/test_peer.ts";
 import { handshake, RawLine } from "./raw_line.ts";
-import { dose, MALLORY, OWN, SQUARE, Target, within } from "./target.ts";
+import { dose, MALLORY, OWN, SQUARE, Target, testLong, within } from "./target.ts";
 import { bytesOf, concat, MiB, Opcode, PROBE, repeated, wsFrame } from "./wire.ts";
 
 /** Deletions of the first struct of so many clients, from this one on. */
@@ -125,42 +125,51 @@ function denseUpdate(kind: string, structs: number): Uint8Array {
   return syncFrame(2, concat([bytesOf(1, structs, client, 0), ...encoded, bytesOf(0)]));
 }
 
-Deno.test("HP29: a document takes no more memory than its limits say, whatever it is made of", async () => {
-  for (const kind of dose(["arrays", "root types"], Object.keys(DENSE))) {
+testLong(
+  "HP29: a document takes no more memory than its limits say, whatever it is made of",
+  async () => {
+    for (const kind of dose(["arrays", "root types"], Object.keys(DENSE))) {
+      await using target = await Target.start();
+      assertEquals((await target.call("getTicket", MALLORY, { room: OWN })).status, 200);
+      const structs = dose(60_000, 300_000);
+      const update = denseUpdate(kind, structs);
+      const name = `HP29, ${structs} ${kind} in ${(update.length / MiB).toFixed(1)} MB`;
+      await target.withstands(name, async () => {
+        using line = await target.open(MALLORY, OWN);
+        return await outcomeOf(line, [update]);
+      });
+    }
+  },
+);
+
+testLong(
+  "HP34: messages that never end are kept for no more than a few of an account's sockets",
+  async () => {
     await using target = await Target.start();
-    assertEquals((await target.call("getTicket", MALLORY, { room: OWN })).status, 200);
-    const structs = dose(60_000, 300_000);
-    const update = denseUpdate(kind, structs);
-    const name = `HP29, ${structs} ${kind} in ${(update.length / MiB).toFixed(1)} MB`;
+    const sockets = dose(40, 190);
+    // The beginning of an update of 7 MB, in one frame and in fragments.
+    const begun = [
+      concat([
+        wsFrame(new Uint8Array(0), { claims: BigInt(7 * MiB) }),
+        new Uint8Array(7 * MiB - 10),
+      ]),
+      concat([
+        wsFrame(new Uint8Array(MiB), { isFinal: false }),
+        repeated(wsFrame(new Uint8Array(MiB), { opcode: Opcode.CONTINUATION, isFinal: false }), 6),
+      ]),
+    ];
+    const name = `HP34, ${sockets} x 7 MB of a message that does not end`;
+    const lines = await Promise.all(Array.from({ length: sockets }, () => target.open()));
     await target.withstands(name, async () => {
-      using line = await target.open(MALLORY, OWN);
-      return await outcomeOf(line, [update]);
+      await Promise.all(lines.map((line, n) => line.flood(begun[n % 2]!, 1, dose(2_000, 5_000))));
+      const bytes = lines.reduce((sum, { written }) => sum + written, 0);
+      return `${(bytes / MiB).toFixed(0)} MB sent`;
     });
-  }
-});
+    lines.forEach((line) => line.close());
+  },
+);
 
-Deno.test("HP34: messages that never end are kept for no more than a few of an account's sockets", async () => {
-  await using target = await Target.start();
-  const sockets = dose(40, 190);
-  // The beginning of an update of 7 MB, in one frame and in fragments.
-  const begun = [
-    concat([wsFrame(new Uint8Array(0), { claims: BigInt(7 * MiB) }), new Uint8Array(7 * MiB - 10)]),
-    concat([
-      wsFrame(new Uint8Array(MiB), { isFinal: false }),
-      repeated(wsFrame(new Uint8Array(MiB), { opcode: Opcode.CONTINUATION, isFinal: false }), 6),
-    ]),
-  ];
-  const name = `HP34, ${sockets} x 7 MB of a message that does not end`;
-  const lines = await Promise.all(Array.from({ length: sockets }, () => target.open()));
-  await target.withstands(name, async () => {
-    await Promise.all(lines.map((line, n) => line.flood(begun[n % 2]!, 1, dose(2_000, 5_000))));
-    const bytes = lines.reduce((sum, { written }) => sum + written, 0);
-    return `${(bytes / MiB).toFixed(0)} MB sent`;
-  });
-  lines.forEach((line) => line.close());
-});
-
-Deno.test("HP35: wherever a client leaves, its place is free, and the room forgets it", async () => {
+testLong("HP35: wherever a client leaves, its place is free, and the room forgets it", async () => {
   const most = 150;
   await using target = await Target.start({
     METRICS_PORT: "0",
@@ -201,20 +210,23 @@ Deno.test("HP35: wherever a client leaves, its place is free, and the room forge
   assertEquals(after, before);
 });
 
-Deno.test("HP37: many rooms of one account that are all busy keep no other room waiting", async () => {
-  await using target = await Target.start();
-  const [rooms, structs] = dose([8, 10_000], [20, 20_000]);
-  const update = denseUpdate("embeds", structs);
-  const lines: RawLine[] = [];
-  for (let n = 0; n < rooms; n++) {
-    await target.call("getTicket", MALLORY, { room: `busy ${n}` });
-    lines.push(await target.open(MALLORY, `busy ${n}`));
-  }
-  await target.withstands(`HP37, ${structs} embeds in each of ${rooms} rooms`, async () => {
-    const outcomes = await Promise.all(lines.map((line) => outcomeOf(line, [update])));
-    return `${
-      outcomes.filter((outcome) => outcome.startsWith("acknowledged")).length
-    } acknowledged`;
-  });
-  lines.forEach((line) => line.close());
-});
+testLong(
+  "HP37: many rooms of one account that are all busy keep no other room waiting",
+  async () => {
+    await using target = await Target.start();
+    const [rooms, structs] = dose([8, 10_000], [20, 20_000]);
+    const update = denseUpdate("embeds", structs);
+    const lines: RawLine[] = [];
+    for (let n = 0; n < rooms; n++) {
+      await target.call("getTicket", MALLORY, { room: `busy ${n}` });
+      lines.push(await target.open(MALLORY, `busy ${n}`));
+    }
+    await target.withstands(`HP37, ${structs} embeds in each of ${rooms} rooms`, async () => {
+      const outcomes = await Promise.all(lines.map((line) => outcomeOf(line, [update])));
+      return `${
+        outcomes.filter((outcome) => outcome.startsWith("acknowledged")).length
+      } acknowledged`;
+    });
+    lines.forEach((line) => line.close());
+  },
+);

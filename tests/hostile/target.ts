@@ -46,6 +46,9 @@ export function dose<T>(short: T, long: T): T {
   return isLong ? long : short;
 }
 
+/** A test of the long form alone: `deno task test` has to be over within two minutes. */
+export const testLong: typeof Deno.test.ignore = isLong ? Deno.test : Deno.test.ignore;
+
 /** What is awaited, or something else if that does not come within so many ms. */
 export async function within<T, U>(ms: number, awaited: Promise<T>, otherwise: U): Promise<T | U> {
   const { promise: late, resolve } = Promise.withResolvers<U>();
