@@ -113,7 +113,7 @@ Deno.test("J18: it sends no faster than the service accepts, and adds nothing to
 });
 
 Deno.test("J18: more than a message may have, written offline or pasted, is saved, whatever the limit is", async () => {
-  for (const messageBytes of [256 * 1024, 20 * 1024]) {
+  for (const messageBytes of [256 * 1024, 40 * 1024]) {
     await using it = await startRealService({ limits: { messageBytes } });
     const doc = new Y.Doc();
     doc.getText("text").insert(0, "offline ".repeat(MB / 8));
