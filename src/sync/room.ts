@@ -470,11 +470,12 @@ export class Room {
   /** What the document holds and the store does not, its senders hold too: they bring it back. */
   #giveUp(error: unknown): void {
     if (error instanceof RoomDeletedError) return this.closeDeleted();
-    if (error instanceof DamagedRoomError) this.#onDamage(error);
-    else {logger[levelOf(error, "error")]("room {room} cannot go on: {error}", {
-        room: this.name,
-        error,
-      });}
+    if (error instanceof DamagedRoomError) {
+      this.#onDamage(error);
+    } else {
+      const event = { room: this.name, error };
+      logger[levelOf(error, "error")]("room {room} cannot go on: {error}", event);
+    }
     this.close(Close.TRY_AGAIN, "the room cannot be served now");
   }
 

@@ -2,18 +2,11 @@
 import { assertEquals } from "@std/assert";
 import { applyUpdate, encodeStateAsUpdate, encodeStateVector } from "yjs";
 import { TestPeer } from "../sync/test_peer.ts";
-import { connectPeer, DEV_TOKEN } from "../outside/clients.ts";
-import { MALLORY, roleOf, Target, within } from "./target.ts";
+import { connectPeer } from "../outside/clients.ts";
+import { MALLORY, openSocket, roleOf, Target, within } from "./target.ts";
 
 const ALICE = "did:plc:aliceaaaaaaaaaaaaaaaaaaa";
 const ROOM = "private";
-
-async function openSocket(target: Target, did: string): Promise<WebSocket> {
-  const url = `${target.socketUrl}/sync/as/${did}/${ROOM}`;
-  const socket = new WebSocket(url, ["authorization", DEV_TOKEN]);
-  await new Promise((resolve) => socket.onopen = resolve);
-  return socket;
-}
 
 Deno.test("HP18: an edit under a client id and clock that somebody else has used is not acknowledged", async () => {
   await using target = await Target.start();
@@ -48,7 +41,7 @@ Deno.test("HP18: an edit under a client id and clock that somebody else has used
     const before = encodeStateVector(back.doc);
     back.doc.clientID = clientId;
     back.text.insert(end + 1, "A");
-    back.joinOver(await openSocket(target, ALICE));
+    back.joinOver(await openSocket(target, ROOM, ALICE));
     if (way === "update") back.sendUpdate(encodeStateAsUpdate(back.doc, before));
     else {
       back.awareness.clientID = back.doc.clientID;

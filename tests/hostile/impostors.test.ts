@@ -1,26 +1,19 @@
 /** Who speaks in the place of somebody who is away, by an awareness id; and who comes back. */
 import { assert, assertEquals } from "@std/assert";
 import { TestPeer } from "../sync/test_peer.ts";
-import { connectPeer, DEV_TOKEN } from "../outside/clients.ts";
-import { dose, MALLORY, roleOf, Target, within } from "./target.ts";
+import { connectPeer } from "../outside/clients.ts";
+import { dose, MALLORY, openSocket, roleOf, Target, within } from "./target.ts";
 
 const ALICE = "did:plc:aliceaaaaaaaaaaaaaaaaaaa";
 const BOB = "did:plc:bobbbbbbbbbbbbbbbbbbbbbb";
 const ROOM = "private";
-
-async function openSocket(target: Target, did: string): Promise<WebSocket> {
-  const url = `${target.socketUrl}/sync/as/${did}/${ROOM}`;
-  const socket = new WebSocket(url, ["authorization", DEV_TOKEN]);
-  await new Promise((resolve) => socket.onopen = resolve);
-  return socket;
-}
 
 /** Alice as a client that comes and goes, with one document and its awareness. */
 class Returning {
   readonly peer = new TestPeer(ALICE);
 
   async come(target: Target): Promise<void> {
-    const socket = await openSocket(target, ALICE);
+    const socket = await openSocket(target, ROOM, ALICE);
     this.peer.closed = null;
     this.peer.joinOver(socket);
     this.peer.awareness.setLocalState({ name: "alice" });
@@ -85,7 +78,7 @@ Deno.test("HP21: a client is seen at once, however often it has come and gone, a
     await roleOf(target, BOB, ROOM);
     await target.call("putMember", BOB, { room: ROOM, member: ALICE, role: "writer" });
     bob.closed = null;
-    bob.joinOver(await openSocket(target, BOB));
+    bob.joinOver(await openSocket(target, ROOM, BOB));
     for (let n = 0; n < departures; n++) {
       await alice.come(target);
       if (!await sees(bob, ["alice"])) unseen.push(`return ${n} after restart ${round}`);

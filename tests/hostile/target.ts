@@ -207,3 +207,11 @@ export async function roleOf(target: Target, did: string, room: string): Promise
   const { role, error } = await target.call("getTicket", did, { room });
   return role ?? error;
 }
+
+/** Opens the stock WebSocket of a DID in a room, for peers that read what they are sent. */
+export async function openSocket(target: Target, room: string, did: string): Promise<WebSocket> {
+  const url = `${target.socketUrl}/sync/as/${did}/${room}`;
+  const socket = new WebSocket(url, ["authorization", DEV_TOKEN]);
+  await new Promise((resolve) => socket.onopen = resolve);
+  return socket;
+}
